@@ -1,0 +1,25 @@
+/**
+ * The decision of the ledger, apart from any database: may this call be made, and with how many output tokens at most?
+ * Stores call it inside their transaction, so that `spent + held <= limit` holds at every instant on every level.
+ */
+import type { Grant, Reserve } from "../stores/store.ts";
+
+export type Level = {
+  readonly level: "run" | "user" | "key" | "feature" | "system";
+  readonly limitNano: number;
+  readonly spentNano: number;
+  readonly heldNano: number;
+};
+
+/** Cuts the output to what the tightest level has left; denies when less than `minTokens` would remain, naming that level. */
+export function decide(ordinal: number, reserve: Reserve, levels: readonly Level[]): Grant {
+  let maxTokens = reserve.maxTokens;
+  for (const level of levels) {
+    const left = level.limitNano - level.spentNano - level.heldNano - reserve.inputNano;
+    const fits = reserve.outputNanoPerToken === 0 ? (left >= 0 ? maxTokens : -1) : Math.floor(left / reserve.outputNanoPerToken);
+    if (fits < maxTokens) maxTokens = fits;
+    if (maxTokens < reserve.minTokens)
+      return { ordinal, granted: false, level: level.level, spentNano: level.spentNano, limitNano: level.limitNano };
+  }
+  return { ordinal, granted: true, holdNano: reserve.inputNano + Math.ceil(maxTokens * reserve.outputNanoPerToken), maxTokens };
+}

@@ -1,0 +1,287 @@
+/**
+ * The contract of stores: they remember turns, the ledger, the inbox and timers, and know nothing of what a fact means.
+ *
+ * Invariants every store keeps (its suite checks them):
+ *  1. A batch is one transaction; entries in it are carried out in order and succeed or are refused one by one.
+ *  2. A turn is written only under the run's current `epoch` and only as `head + 1`; else it is `fenced` and changes nothing.
+ *  3. `spent + held <= limit` on every meter after every entry; a hold lives exactly as long as its open ask.
+ *  4. Facts get `seq` 1, 2, 3, … without gap, in the order of the entries.
+ *  5. What a resolved promise said is durable (as far as the store's `durability` says).
+ *
+ * Money is integer nano-dollars (a JavaScript number; everything stays below 2^53).
+ */
+import type { Json } from "../protocol/json.ts";
+import type { Bounds, Limits } from "../protocol/limits.ts";
+import type { InputKind, RunStatus } from "../protocol/run.ts";
+
+/** What is fixed when a run is accepted. Written once. */
+export type RunInfo = {
+  readonly agent: string;
+  /** Hash of the agent's definition, see {@link Store.putAgent}. */
+  readonly agentHash: string;
+  /** `name@revision` of the machine that runs it. */
+  readonly machine: string;
+  readonly tenant: string;
+  readonly user?: string;
+  readonly session?: string;
+  readonly feature?: string;
+  readonly input: Json;
+  readonly sensitive?: boolean;
+  readonly limits: Limits;
+  readonly bounds: Bounds;
+  readonly metadata?: { readonly [key: string]: Json | undefined };
+  readonly webhook?: string;
+  readonly forkedFrom?: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+};
+
+/** What a turn changes of the Run that clients see. Replaced as a whole by each turn. */
+export type RunProgress = {
+  readonly startedAt?: number;
+  readonly steps: number;
+  readonly calls: number;
+  readonly toolCalls: number;
+  readonly inputTokens: number;
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  readonly estimated: boolean;
+  readonly waitingFor?: readonly { readonly id: string; readonly kind: InputKind }[];
+  /** Only at the end. */
+  readonly finishedAt?: number;
+  readonly output?: Json;
+  readonly error?: Json;
+  readonly tier?: string;
+  readonly cached?: boolean;
+};
+
+/** Work that was asked for and has no outcome yet. */
+export type OpenAsk = {
+  readonly ordinal: number;
+  readonly kind: string;
+  /** Hash of the ask's input; answers of approvals are checked against it. */
+  readonly hash: string;
+  /** The budget refused it: its outcome is `budget_exceeded`, delivered as an input of its own. */
+  readonly denied?: string;
+  readonly holdNano?: number;
+  /** Output tokens that the grant allows (cut to what was left). */
+  readonly maxTokens?: number;
+  /** Keys of the meters that carry the hold beside the run's own. */
+  readonly meters?: readonly string[];
+  /** Absolute due time of a timer row (ms since the epoch). */
+  readonly due?: number;
+};
+
+export type RunRecord = {
+  readonly id: string;
+  readonly info: RunInfo;
+  readonly status: RunStatus;
+  readonly progress: RunProgress;
+  readonly epoch: number;
+  readonly owner: string | null;
+  /** Number of the last turn written; 0 before the first. */
+  readonly head: number;
+  /** Seq of the last fact written. */
+  readonly seq: number;
+  readonly limitNano: number;
+  readonly spentNano: number;
+  readonly heldNano: number;
+  readonly open: readonly OpenAsk[];
+};
+
+/** One budget level above the run. The store makes its row at the first reserve and takes the limit given here from then on. */
+export type MeterRef = { readonly key: string; readonly level: "user" | "key" | "feature" | "system"; readonly limitNano: number };
+
+/** Asks the ledger for the worst case of a call: `inputNano + maxTokens * outputNanoPerToken`, on the run and on each meter. */
+export type Reserve = {
+  readonly inputNano: number;
+  readonly outputNanoPerToken: number;
+  readonly maxTokens: number;
+  /** Below this many output tokens the call makes no sense: denied instead of cut. */
+  readonly minTokens: number;
+  readonly meters: readonly MeterRef[];
+};
+
+export type AskEntry = {
+  readonly ordinal: number;
+  readonly kind: string;
+  readonly hash: string;
+  readonly reserve?: Reserve;
+  readonly due?: number;
+  /** Fact to store when the ask is granted, as JSON; with `hold` the field `hold_microusd` of the grant is added to it. */
+  readonly started?: { readonly json: string; readonly hold: boolean };
+};
+
+export type Grant =
+  | { readonly ordinal: number; readonly granted: true; readonly holdNano: number; readonly maxTokens: number }
+  | {
+      readonly ordinal: number;
+      readonly granted: false;
+      readonly level: "run" | "user" | "key" | "feature" | "system";
+      readonly spentNano: number;
+      readonly limitNano: number;
+    };
+
+export type Idempotency = { readonly scope: string; readonly key: string; readonly bodyHash: string; readonly expiresAt: number };
+
+export type AcceptEntry = {
+  readonly type: "accept";
+  readonly run: string;
+  readonly info: RunInfo;
+  readonly limitNano: number;
+  /** Who owns it from the start (epoch 1). A run that must wait for its session is stored without owner (epoch 0). */
+  readonly owner: string;
+  /** Facts as JSON objects without `run` and `seq`. */
+  readonly facts: readonly string[];
+  readonly idempotency?: Idempotency;
+};
+
+export type TurnEntry = {
+  readonly type: "turn";
+  readonly run: string;
+  readonly epoch: number;
+  readonly n: number;
+  /** Milliseconds since the run's start. */
+  readonly at: number;
+  /** The record's body as JSON: input, asks, stops. The store does not read it. */
+  readonly body: string;
+  readonly hash: string;
+  readonly facts: readonly string[];
+  readonly asks: readonly AskEntry[];
+  /** Asks that ended or were stopped in this turn, with what they cost (0 for work without money). */
+  readonly closes: readonly { readonly ordinal: number; readonly costNano: number }[];
+  /** Inbox row that this turn's input was. */
+  readonly consumes?: string;
+  /** Raises the run's own limit (top-up). */
+  readonly raiseNano?: number;
+  readonly status: RunStatus;
+  readonly progress: RunProgress;
+};
+
+/** Leaves memory: the run keeps its open asks and gives up its owner, unless a message waits in its inbox or its head moved. */
+export type ParkEntry = { readonly type: "park"; readonly run: string; readonly epoch: number; readonly head: number };
+
+/** Takes a run out of work for an operator; its holds stay. Fenced like a turn. */
+export type QuarantineEntry = { readonly type: "quarantine"; readonly run: string; readonly epoch: number; readonly reason: string };
+
+export type Entry = AcceptEntry | TurnEntry | ParkEntry | QuarantineEntry;
+
+export type EntryResult =
+  | { readonly type: "accepted"; readonly status: "running" | "queued"; readonly epoch: number }
+  /** The key was used before: by which run; `sameBody` decides between join and mismatch. */
+  | { readonly type: "known"; readonly run: string; readonly sameBody: boolean }
+  /** `firstSeq` of this turn's facts: the entry's own, then one for each ask in order (started, or `limit.hit` when denied). */
+  | { readonly type: "written"; readonly firstSeq: number; readonly grants: readonly Grant[]; readonly wakes?: string }
+  | { readonly type: "parked"; readonly parked: boolean }
+  | { readonly type: "quarantined" }
+  | { readonly type: "fenced" }
+  /** Only this entry failed, by a defect; nothing of it was written. */
+  | { readonly type: "broken"; readonly message: string };
+
+export type InboxMessage = {
+  readonly nonce: string;
+  readonly kind: "cancel" | "answer";
+  readonly ordinal?: number;
+  readonly value: Json;
+  readonly createdAt: number;
+};
+
+export type MessageResult =
+  | { readonly type: "stored"; readonly record: RunRecord }
+  | { readonly type: "ended"; readonly record: RunRecord }
+  | { readonly type: "known"; readonly record: RunRecord; readonly sameBody: boolean }
+  | { readonly type: "not_found" }
+  /** No open ask under that ordinal, answered already, or its hash differs from `hash`. */
+  | { readonly type: "conflict"; readonly message: string };
+
+export type TurnRow = { readonly n: number; readonly at: number; readonly body: string; readonly hash: string };
+/** `json` is the fact without `run` and `seq`. */
+export type FactRow = { readonly seq: number; readonly json: string };
+
+export type ListQuery = {
+  readonly tenant?: string;
+  readonly user?: string;
+  readonly status?: RunStatus;
+  readonly agent?: string;
+  readonly session?: string;
+  readonly feature?: string;
+  readonly limit: number;
+  /** Rows before this position (newest first). */
+  readonly before?: number;
+};
+
+export interface Store {
+  /** One transaction; one result an entry, in order. Rejects when nothing was written (store down, disk full): may be repeated. */
+  commit(batch: readonly Entry[]): Promise<readonly EntryResult[]>;
+
+  /** Stores a message durably before its sender is answered. For `answer`, `ordinal` must name an open `ask` without an earlier answer. */
+  message(
+    run: string,
+    message: InboxMessage,
+    options?: { readonly hash?: string; readonly idempotency?: Idempotency },
+  ): Promise<MessageResult>;
+  /** Messages no turn has consumed, oldest first. */
+  inbox(run: string): Promise<readonly InboxMessage[]>;
+
+  /** Says that `owner` lives until `until` (ms since the epoch). */
+  heartbeat(owner: string, until: number): Promise<void>;
+  /** Gives up all runs of `owner` without counting a claim against them: a graceful end. */
+  release(owner: string): Promise<void>;
+  /** Names of owners that still hold unfinished runs, with the end of their lease. */
+  owners(): Promise<readonly { readonly owner: string; readonly until: number }[]>;
+  /**
+   * Takes over runs that need an owner: of owners whose lease ended before `now` or that are named in `dead`, queued runs whose session
+   * is free, and parked runs with a due timer or a message. Each gets `epoch + 1`. Only runs of `machines` (`name@revision`).
+   * A run taken `maxClaims` (2) times without a turn since is set `quarantined` instead and not returned.
+   */
+  claim(
+    owner: string,
+    options: {
+      readonly now: number;
+      readonly limit: number;
+      readonly machines: readonly string[];
+      readonly dead?: readonly string[];
+      readonly run?: string;
+    },
+  ): Promise<readonly RunRecord[]>;
+  /** The earliest due time of a parked run's timer. */
+  nextDue(): Promise<number | null>;
+
+  get(run: string): Promise<RunRecord | null>;
+  list(query: ListQuery): Promise<{ readonly rows: readonly RunRecord[]; readonly next: number | null }>;
+  /** Turns with n > `after`. */
+  turns(run: string, after: number, limit: number): Promise<readonly TurnRow[]>;
+  /** Facts with seq > `after`. */
+  facts(run: string, after: number, limit: number): Promise<readonly FactRow[]>;
+  meters(): Promise<
+    readonly {
+      readonly key: string;
+      readonly level: string;
+      readonly limitNano: number;
+      readonly spentNano: number;
+      readonly heldNano: number;
+    }[]
+  >;
+
+  putAgent(hash: string, json: string): Promise<void>;
+  getAgent(hash: string): Promise<string | null>;
+  /** Deletes runs that ended before `before`, with all their rows, and expired idempotency keys. */
+  purge(before: number, now: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** The facts that granting or denying asks adds to a turn, in order, as JSON without `run` and `seq`. The same code for writer and reader. */
+export function grantFacts(asks: readonly AskEntry[], grants: readonly Grant[], atIso: string): string[] {
+  const facts: string[] = [];
+  for (let i = 0; i < asks.length; i++) {
+    const ask = asks[i] as AskEntry;
+    const grant = grants[i] as Grant;
+    if (!grant.granted) {
+      const numbers = grant.level === "run" ? `,"value":${grant.spentNano / 1000},"limit":${grant.limitNano / 1000}` : "";
+      facts.push(`{"type":"limit.hit","at":"${atIso}","actor":"run","which":"budget.${grant.level}"${numbers}}`);
+    } else if (ask.started) {
+      facts.push(ask.started.hold ? `${ask.started.json.slice(0, -1)},"hold_microusd":${grant.holdNano / 1000}}` : ask.started.json);
+    }
+  }
+  return facts;
+}
