@@ -50,11 +50,17 @@ export type TierSpec = {
   readonly timeouts: Timeouts;
 };
 
-export type Price = {
+/** Nano-dollars a token. */
+export type Rates = {
   readonly inputNano: number;
   readonly cachedNano: number;
   readonly cacheWriteNano: number;
   readonly outputNano: number;
+};
+
+export type Price = Rates & {
+  /** Long prompts: the whole call costs these rates when its input is more than that many tokens. Ascending. */
+  readonly long?: readonly (Rates & { readonly aboveInputTokens: number })[];
 };
 
 export type AgentToolSpec = {
