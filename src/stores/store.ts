@@ -87,6 +87,8 @@ export type RunRecord = {
   readonly spentNano: number;
   readonly heldNano: number;
   readonly open: readonly OpenAsk[];
+  /** Why it is quarantined; only then. */
+  readonly reason?: string;
 };
 
 /** One budget level above the run. The store makes its row at the first reserve and takes the limit given here from then on. */
@@ -141,7 +143,7 @@ export type TurnEntry = {
   readonly run: string;
   readonly epoch: number;
   readonly n: number;
-  /** Milliseconds since the run's start. */
+  /** Milliseconds since `info.createdAt`: the two together are the time of the facts that the store adds. */
   readonly at: number;
   /** The record's body as JSON: input, asks, stops. The store does not read it. */
   readonly body: string;
@@ -241,7 +243,10 @@ export interface Store {
       readonly limit: number;
       readonly machines: readonly string[];
       readonly dead?: readonly string[];
+      /** Only this run, if it needs an owner. */
       readonly run?: string;
+      /** With `run`: takes it also out of quarantine, for an operator who retries or ends it. */
+      readonly quarantined?: boolean;
     },
   ): Promise<readonly RunRecord[]>;
   /** The earliest due time of a parked run's timer. */

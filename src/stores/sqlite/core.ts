@@ -1,0 +1,126 @@
+/**
+ * The SQLite store as one synchronous object over one connection. Owns the connection and joins the parts; it speaks packed rows
+ * (see `packed.ts`), so that it can live in this thread or in another one. The store that callers see is `store-over-calls.ts`.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import type { EntryResult, ListQuery, TurnRow } from "../store.ts";
+import { storeError, storeGone } from "./errors.ts";
+import { Inbox, type MessageOptions, type PackedMessageResult } from "./inbox.ts";
+import { type ClaimOptions, Ownership } from "./ownership.ts";
+import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
+import { type PackedFacts, Reads } from "./reads.ts";
+import { open, type SqliteOptions } from "./schema.ts";
+import { Transaction } from "./transaction.ts";
+import { type FencedEntry, type RunRow, Writer } from "./writer.ts";
+
+/** What a core can be asked. Each call throws an `EscapementError`, and nothing else. */
+export interface Calls {
+  commit(batch: Packed): EntryResult[];
+  message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult;
+  inbox(run: string): PackedMessage[];
+  heartbeat(owner: string, until: number): void;
+  release(owner: string): void;
+  owners(): [owner: string, until: number][];
+  claim(owner: string, options: ClaimOptions): PackedRecord[];
+  nextDue(): number | null;
+  get(run: string): PackedRecord | null;
+  list(query: ListQuery): [...PackedRecord, position: number][];
+  turns(run: string, after: number, limit: number): TurnRow[];
+  facts(run: string, after: number, limit: number): PackedFacts[];
+  meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][];
+  putAgent(hash: string, json: string): void;
+  getAgent(hash: string): string | null;
+  purge(before: number, now: number, limit: number): number;
+}
+
+export class SqliteCore implements Calls {
+  readonly #db: DatabaseSync;
+  readonly #writer: Writer;
+  readonly #inbox: Inbox;
+  readonly #ownership: Ownership;
+  readonly #reads: Reads;
+  #closed = false;
+
+  /** `path` is a file, made with its folder when missing, or `:memory:`. */
+  constructor(path: string, options: SqliteOptions = {}) {
+    this.#db = open(path, options);
+    const transaction = new Transaction(this.#db);
+    this.#writer = new Writer(this.#db, transaction, (row, entry) => this.isCurrent(row, entry));
+    this.#inbox = new Inbox(this.#db, transaction);
+    this.#ownership = new Ownership(this.#db, transaction);
+    this.#reads = new Reads(this.#db, transaction);
+  }
+
+  /** The fence: whether an entry comes from the run's present owner and, for a turn, follows its head. A run given up has no owner. */
+  isCurrent(row: RunRow, entry: FencedEntry): boolean {
+    return row.owner !== null && row.epoch === entry.epoch && (entry.type !== "turn" || entry.n === row.head + 1);
+  }
+
+  commit(batch: Packed): EntryResult[] {
+    return this.#do("commit", () => this.#writer.commit(batch));
+  }
+  message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult {
+    return this.#do("message", () => this.#inbox.message(run, message, options));
+  }
+  inbox(run: string): PackedMessage[] {
+    return this.#do("inbox", () => this.#inbox.inbox(run));
+  }
+  heartbeat(owner: string, until: number): void {
+    this.#do("heartbeat", () => this.#ownership.heartbeat(owner, until));
+  }
+  release(owner: string): void {
+    this.#do("release", () => this.#ownership.release(owner));
+  }
+  owners(): [owner: string, until: number][] {
+    return this.#do("owners", () => this.#ownership.owners());
+  }
+  claim(owner: string, options: ClaimOptions): PackedRecord[] {
+    return this.#do("claim", () => this.#ownership.claim(owner, options));
+  }
+  nextDue(): number | null {
+    return this.#do("nextDue", () => this.#ownership.nextDue());
+  }
+  get(run: string): PackedRecord | null {
+    return this.#do("get", () => this.#reads.get(run));
+  }
+  list(query: ListQuery): [...PackedRecord, position: number][] {
+    return this.#do("list", () => this.#reads.list(query));
+  }
+  turns(run: string, after: number, limit: number): TurnRow[] {
+    return this.#do("turns", () => this.#reads.turns(run, after, limit));
+  }
+  facts(run: string, after: number, limit: number): PackedFacts[] {
+    return this.#do("facts", () => this.#reads.facts(run, after, limit));
+  }
+  meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][] {
+    return this.#do("meters", () => this.#reads.meters());
+  }
+  putAgent(hash: string, json: string): void {
+    this.#do("putAgent", () => this.#reads.putAgent(hash, json));
+  }
+  getAgent(hash: string): string | null {
+    return this.#do("getAgent", () => this.#reads.getAgent(hash));
+  }
+  purge(before: number, now: number, limit: number): number {
+    return this.#do("purge", () => {
+      const purged = this.#reads.purge(before, now, limit);
+      this.#ownership.forgetIdle(before);
+      return purged;
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#db.close();
+  }
+
+  #do<T>(doing: string, work: () => T): T {
+    if (this.#closed) throw storeGone("the store is closed");
+    try {
+      return work();
+    } catch (error) {
+      throw storeError(error, `store: ${doing}`);
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/** Messages to runs: stored before their sender is answered, until a turn consumes them (which the writer does, in that turn's transaction). */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { hasEnded } from "../../protocol/run.ts";
+import type { Idempotency, OpenAsk } from "../store.ts";
+import { type PackedMessage, type PackedRecord, recordColumns, recordTables } from "./packed.ts";
+import { type Query, query } from "./schema.ts";
+import type { Transaction } from "./transaction.ts";
+
+export type PackedMessageResult =
+  | { readonly type: "stored" | "ended"; readonly record: PackedRecord }
+  | { readonly type: "known"; readonly record: PackedRecord; readonly sameBody: boolean }
+  | { readonly type: "not_found" }
+  | { readonly type: "conflict"; readonly message: string };
+
+export type MessageOptions = { readonly hash?: string; readonly idempotency?: Idempotency };
+
+export class Inbox {
+  readonly #transaction: Transaction;
+  readonly #record: Query<PackedRecord>;
+  readonly #position: Query<[position: number]>;
+  readonly #waiting: Query<PackedMessage>;
+  readonly #nonce: Query<[1]>;
+  readonly #answer: Query<[1]>;
+  readonly #insert: StatementSync;
+  readonly #wake: StatementSync;
+  readonly #key: Query<[run: string, bodyHash: string, expiresAt: number]>;
+  readonly #insertKey: StatementSync;
+
+  constructor(db: DatabaseSync, transaction: Transaction) {
+    this.#transaction = transaction;
+    this.#record = query(db, `select ${recordColumns} from ${recordTables} where r.id = ?`);
+    this.#position = query(db, "select position from runs where id = ?");
+    this.#waiting = query(
+      db,
+      `select m.nonce, m.kind, m.ordinal, m.value, m.created_at from inbox m
+       where m.run = (select position from runs where id = ?) and m.n is null order by m.position`,
+    );
+    this.#nonce = query(db, "select 1 from inbox where run = ? and nonce = ?");
+    this.#answer = query(db, "select 1 from inbox where run = ? and ordinal = ? and kind = 'answer'");
+    this.#insert = db.prepare("insert into inbox (run, nonce, kind, ordinal, value, created_at) values (?, ?, ?, ?, ?, ?)");
+    // Only a parked or released run waits to be claimed: a queued one waits for its session, a quarantined one for an operator.
+    this.#wake = db.prepare(
+      "update runs set wake_at = 0 where position = ? and owner is null and finished_at is null and status not in ('queued', 'quarantined')",
+    );
+    this.#key = query(db, "select run, body_hash, expires_at from idempotency where scope = ? and key = ?");
+    this.#insertKey = db.prepare("insert or replace into idempotency (scope, key, run, body_hash, expires_at) values (?, ?, ?, ?, ?)");
+  }
+
+  inbox(run: string): PackedMessage[] {
+    return this.#waiting.all(run);
+  }
+
+  message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult {
+    return this.#transaction.run(() => this.#message(run, message, options));
+  }
+
+  #message(run: string, [nonce, kind, ordinal, value, createdAt]: PackedMessage, options: MessageOptions): PackedMessageResult {
+    const { hash, idempotency } = options;
+    const record = this.#record.get(run);
+    const position = this.#position.get(run)?.[0];
+    if (!record || position === undefined) return { type: "not_found" };
+    if (idempotency) {
+      const known = this.#key.get(idempotency.scope, idempotency.key);
+      if (known && known[2] > createdAt) {
+        const of = known[0] === run ? record : this.#record.get(known[0]);
+        // The key of another run's message cannot be the same command, even if its body reads the same.
+        return { type: "known", record: of ?? record, sameBody: known[0] === run && known[1] === idempotency.bodyHash };
+      }
+    }
+    // Repeated by a sender who lost the answer.
+    if (this.#nonce.get(position, nonce)) return { type: "stored", record };
+    if (hasEnded(record[1])) return { type: "ended", record };
+    if (kind === "answer") {
+      const problem = this.#conflict(position, record, ordinal, hash);
+      if (problem !== null) return { type: "conflict", message: problem };
+    }
+    this.#insert.run(position, nonce, kind, ordinal, value, createdAt);
+    this.#wake.run(position);
+    if (idempotency) this.#insertKey.run(idempotency.scope, idempotency.key, run, idempotency.bodyHash, idempotency.expiresAt);
+    return { type: "stored", record };
+  }
+
+  #conflict(position: number, record: PackedRecord, ordinal: number | null, hash: string | undefined): string | null {
+    // Written by the writer as JSON of this type.
+    const ask = (JSON.parse(record[9]) as OpenAsk[]).find((open) => open.ordinal === ordinal && open.kind === "ask");
+    if (!ask || ask.denied !== undefined) return `nothing is open under ${ordinal}`;
+    if (this.#answer.get(position, ordinal)) return `${ordinal} was answered already`;
+    if (hash !== undefined && hash !== ask.hash) return `what ${ordinal} asks about has changed: its hash is ${ask.hash}, not ${hash}`;
+    return null;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * The meters above runs, inside one transaction: read once, decided on in memory, written once. Owns their rows; what a call may cost is
+ * decided by `src/money/budget.ts`, and a run's own meter is in its row.
+ *
+ *  1. A meter never grants beyond its limit. `spent + held` exceeds it only when the limit was lowered afterwards or a call cost more
+ *     than its hold: both are told as they are, and nothing more is granted.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { Level } from "../../money/budget.ts";
+import type { MeterRef } from "../store.ts";
+import { type Query, query } from "./schema.ts";
+
+export type Meter = {
+  readonly key: string;
+  readonly level: Level["level"];
+  limitNano: number;
+  spentNano: number;
+  heldNano: number;
+  /** Differs from its row. */
+  changed: boolean;
+};
+
+type MeterRow = [level: Level["level"], limitNano: number, spentNano: number, heldNano: number];
+
+export class Ledger {
+  readonly #meters = new Map<string, Meter>();
+  readonly #select: Query<MeterRow>;
+  readonly #upsert: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#select = query(db, "select level, limit_nano, spent_nano, held_nano from meters where key = ?");
+    this.#upsert = db.prepare(
+      `insert into meters (key, level, limit_nano, spent_nano, held_nano) values (?1, ?2, ?3, ?4, ?5)
+       on conflict (key) do update set limit_nano = ?3, spent_nano = ?4, held_nano = ?5`,
+    );
+  }
+
+  /** The meter that a reserve names; from now on with the limit given there. */
+  at(ref: MeterRef): Meter {
+    const found = this.find(ref.key);
+    if (found) {
+      if (found.limitNano !== ref.limitNano) {
+        found.limitNano = ref.limitNano;
+        found.changed = true;
+      }
+      return found;
+    }
+    const made: Meter = { key: ref.key, level: ref.level, limitNano: ref.limitNano, spentNano: 0, heldNano: 0, changed: true };
+    this.#meters.set(ref.key, made);
+    return made;
+  }
+
+  find(key: string): Meter | undefined {
+    const known = this.#meters.get(key);
+    if (known) return known;
+    const row = this.#select.get(key);
+    if (!row) return undefined;
+    const [level, limitNano, spentNano, heldNano] = row;
+    const meter: Meter = { key, level, limitNano, spentNano, heldNano, changed: false };
+    this.#meters.set(key, meter);
+    return meter;
+  }
+
+  /** Writes what changed; call it before the transaction (or the part of it) ends. */
+  flush(): void {
+    for (const meter of this.#meters.values()) {
+      if (!meter.changed) continue;
+      this.#upsert.run(meter.key, meter.level, meter.limitNano, meter.spentNano, meter.heldNano);
+      meter.changed = false;
+    }
+  }
+
+  /** Forgets what was read: after a transaction others may write, after a rollback nothing of it is true. */
+  forget(): void {
+    this.#meters.clear();
+  }
+}

@@ -1,0 +1,127 @@
+/** What the store tells about runs, turns, facts and money; agents' definitions; and the deletion of what is old. */
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { ListQuery, TurnRow } from "../store.ts";
+import { type PackedRecord, recordColumns, recordTables } from "./packed.ts";
+import { type Query, query } from "./schema.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** Columns of `runs` that a list can be filtered by. */
+const filters = ["tenant", "user", "status", "agent", "session", "feature"] as const;
+
+/** Facts of one turn, joined: see `factSeparator`. */
+export type PackedFacts = [firstSeq: number, facts: string];
+
+export class Reads {
+  readonly #db: DatabaseSync;
+  readonly #transaction: Transaction;
+  readonly #record: Query<PackedRecord>;
+  /** One statement for each set of filters that was asked for (64 at most). */
+  readonly #lists = new Map<string, Query<[...PackedRecord, position: number]>>();
+  readonly #turns: Query<[n: number, at: number, body: string, hash: string]>;
+  readonly #head: Query<[position: number, head: number]>;
+  readonly #firstSeq: Query<[number]>;
+  readonly #facts: Query<[n: number, firstSeq: number, facts: string]>;
+  readonly #meters: Query<[key: string, level: string, limitNano: number, spentNano: number, heldNano: number]>;
+  readonly #putAgent: StatementSync;
+  readonly #getAgent: Query<[string]>;
+  readonly #old: Query<[position: number]>;
+  readonly #deletes: readonly StatementSync[];
+  readonly #deleteKeys: StatementSync;
+
+  constructor(db: DatabaseSync, transaction: Transaction) {
+    this.#db = db;
+    this.#transaction = transaction;
+    this.#record = query(db, `select ${recordColumns} from ${recordTables} where r.id = ?`);
+    this.#turns = query(
+      db,
+      "select n, at, body, hash from turns where run = (select position from runs where id = ?) and n > max(?, 0) order by n limit ?",
+    );
+    this.#head = query(db, "select position, head from runs where id = ?");
+    this.#firstSeq = query(db, "select first_seq from turns where run = ? and n = ?");
+    this.#facts = query(db, "select n, first_seq, facts from turns where run = ? and n >= ? order by n limit ?");
+    this.#meters = query(db, "select key, level, limit_nano, spent_nano, held_nano from meters order by key");
+    this.#putAgent = db.prepare("insert into agents (hash, json) values (?, ?) on conflict (hash) do nothing");
+    this.#getAgent = query(db, "select json from agents where hash = ?");
+    this.#old = query(db, "select position from runs where finished_at is not null and finished_at < ? order by finished_at limit ?");
+    this.#deletes = ["turns where run", "inbox where run", "runs where position"].map((rows) => db.prepare(`delete from ${rows} = ?`));
+    this.#deleteKeys = db.prepare("delete from idempotency where expires_at <= ?");
+  }
+
+  get(run: string): PackedRecord | null {
+    return this.#record.get(run) ?? null;
+  }
+
+  list(asked: ListQuery): [...PackedRecord, position: number][] {
+    const used = filters.filter((filter) => asked[filter] !== undefined);
+    const values: SQLInputValue[] = used.map((filter) => asked[filter] as string);
+    const shape = used.join();
+    let list = this.#lists.get(shape);
+    if (!list) {
+      const conditions = [...used.map((filter) => `r.${filter} = ?`), "r.position < ?"].join(" and ");
+      list = query(
+        this.#db,
+        `select ${recordColumns}, r.position from ${recordTables} where ${conditions} order by r.position desc limit ?`,
+      );
+      this.#lists.set(shape, list);
+    }
+    return list.all(...values, asked.before ?? Number.MAX_SAFE_INTEGER, asked.limit);
+  }
+
+  turns(run: string, after: number, limit: number): TurnRow[] {
+    return this.#turns.all(run, after, limit).map(([n, at, body, hash]) => ({ n, at, body, hash }));
+  }
+
+  /** Whole turns that together hold the facts after `after`, up to `limit` facts; the first and the last may hold others too. */
+  facts(run: string, after: number, limit: number): PackedFacts[] {
+    const row = this.#head.get(run);
+    if (!row || limit <= 0) return [];
+    const [position, head] = row;
+    const found: PackedFacts[] = [];
+    let from = this.#turnOfFact(position, head, after + 1);
+    const page = 64;
+    for (;;) {
+      const rows = this.#facts.all(position, from, page);
+      for (const [n, firstSeq, facts] of rows) {
+        if (firstSeq > after + limit) return found;
+        found.push([firstSeq, facts]);
+        from = n + 1;
+      }
+      if (rows.length < page) return found;
+    }
+  }
+
+  /** The last turn whose facts begin at `seq` or before: `first_seq` grows with n, so it is found by halving. */
+  #turnOfFact(position: number, head: number, seq: number): number {
+    let low = 0;
+    let high = head;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      const firstSeq = this.#firstSeq.get(position, middle)?.[0] ?? Number.POSITIVE_INFINITY;
+      if (firstSeq <= seq) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][] {
+    return this.#meters.all();
+  }
+
+  putAgent(hash: string, json: string): void {
+    this.#putAgent.run(hash, json);
+  }
+
+  getAgent(hash: string): string | null {
+    return this.#getAgent.get(hash)?.[0] ?? null;
+  }
+
+  /** At most `limit` runs in one transaction, so that turns wait for milliseconds only. How many were deleted; fewer than `limit`: that was all. */
+  purge(before: number, now: number, limit: number): number {
+    return this.#transaction.run(() => {
+      const old = this.#old.all(before, limit);
+      for (const [position] of old) for (const statement of this.#deletes) statement.run(position);
+      if (old.length < limit) this.#deleteKeys.run(now);
+      return old.length;
+    });
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Tables of the SQLite store, and how its file is opened. Owns the file's version and pragmas; what is done with the rows is its neighbours'.
+ *
+ *  1. `turns` is append-only: one row a turn with its facts inside, found by (run, n). Row 0 is the acceptance: its body is the run's info.
+ *     So a run's hot row stays small however large its input is. A table clustered by run costs seven times as much.
+ *  2. `facts` is a JSON array, one fact a line (`[a,\nb]`): a fact holds no line break, so the array is split without being parsed.
+ *  3. A turn that does not end its run changes no indexed column of `runs`.
+ *  4. `wake_at` is set only on runs without an owner that somebody should claim: 0 at once, else when their earliest timer is due.
+ *  5. `finished_at is null` means unfinished; of one session's unfinished runs the first may go, the others are queued (epoch 0).
+ */
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { EscapementError } from "../../protocol/errors.ts";
+import { isStoreFailure, storeError } from "./errors.ts";
+
+export const schemaVersion = 1;
+
+export type SqliteOptions = {
+  /**
+   * What a resolved promise survives. `full` (default): loss of power, by one fsync a batch. `process`: the death of the process;
+   * a loss of power may take the last batches, in order and whole, never a part of one.
+   */
+  readonly durability?: "full" | "process";
+  /** Bytes the file may grow to (its write-ahead log apart); then writes are refused with `storage_full` and reads go on. Default: no limit. */
+  readonly maxBytes?: number;
+};
+
+const busyTimeoutMs = 5_000;
+
+const tables = `
+create table runs (
+  position integer primary key,
+  id text not null unique,
+  epoch integer not null,
+  owner text,
+  head integer not null,
+  seq integer not null,
+  limit_nano integer not null,
+  spent_nano integer not null,
+  held_nano integer not null,
+  status text not null,
+  created_at integer not null,
+  session text,
+  open text not null,
+  progress text not null,
+  claims integer not null,
+  wake_at integer,
+  finished_at integer,
+  tenant text not null,
+  user text,
+  agent text not null,
+  machine text not null,
+  feature text,
+  reason text
+);
+create index runs_of_owner on runs (owner) where owner is not null;
+create index runs_to_wake on runs (wake_at) where wake_at is not null;
+create index runs_of_session on runs (tenant, session) where session is not null;
+create index runs_unfinished_of_session on runs (tenant, session, user) where session is not null and finished_at is null;
+create index runs_finished on runs (finished_at) where finished_at is not null;
+create table turns (
+  run integer not null,
+  n integer not null,
+  first_seq integer not null,
+  at integer not null,
+  hash text not null,
+  body text not null,
+  facts text not null
+);
+create unique index turns_of_run on turns (run, n);
+create table meters (
+  key text primary key,
+  level text not null,
+  limit_nano integer not null,
+  spent_nano integer not null,
+  held_nano integer not null
+) without rowid;
+create table inbox (
+  position integer primary key,
+  run integer not null,
+  nonce text not null,
+  kind text not null,
+  ordinal integer,
+  value text not null,
+  created_at integer not null,
+  n integer,
+  unique (run, nonce)
+);
+create table idempotency (
+  scope text not null,
+  key text not null,
+  body_hash text not null,
+  run text not null,
+  expires_at integer not null,
+  primary key (scope, key)
+) without rowid;
+create index idempotency_expired on idempotency (expires_at);
+create table owners (owner text primary key, until integer not null) without rowid;
+create table agents (hash text primary key, json text not null) without rowid;
+`;
+
+/** Opens the file, making folder and tables where they are missing. Throws `unavailable`; not retryable when the file is of a newer version. */
+export function open(path: string, options: SqliteOptions): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    if (path !== ":memory:") mkdirSync(dirname(path), { recursive: true });
+    db = new DatabaseSync(path);
+    db.exec(`pragma busy_timeout = ${busyTimeoutMs}; pragma temp_store = memory; pragma cache_size = -16000`);
+    prepareFile(db, options);
+    migrate(db, path);
+    return db;
+  } catch (error) {
+    db?.close();
+    if (error instanceof EscapementError) throw error;
+    const told = storeError(error, `cannot open the store "${path}"`);
+    // Whatever kept the file shut (rights, a folder in its place, another format) is the operator's to fix.
+    throw isStoreFailure(told) ? told : new EscapementError("unavailable", told.message, { details: { reason: "store" } });
+  }
+}
+
+function prepareFile(db: DatabaseSync, options: SqliteOptions): void {
+  // Two processes that meet at a new file can get SQLITE_BUSY here at once, whatever busy_timeout says.
+  const giveUp = Date.now() + busyTimeoutMs;
+  for (;;) {
+    try {
+      db.exec(`pragma journal_mode = wal; pragma synchronous = ${options.durability === "process" ? "normal" : "full"}`);
+      break;
+    } catch (error) {
+      if (!isStoreFailure(error) || !String(error).includes("locked") || Date.now() > giveUp) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    }
+  }
+  if (options.maxBytes !== undefined) {
+    const pageSize = Number(db.prepare("pragma page_size").get()?.page_size ?? 4096);
+    db.exec(`pragma max_page_count = ${Math.max(1, Math.floor(options.maxBytes / pageSize))}`);
+  }
+}
+
+function migrate(db: DatabaseSync, path: string): void {
+  const version = () => Number(db.prepare("pragma user_version").get()?.user_version ?? 0);
+  if (version() === schemaVersion) return;
+  db.exec("begin immediate");
+  try {
+    const found = version();
+    if (found > schemaVersion)
+      throw new EscapementError(
+        "unavailable",
+        `the store "${path}" has schema version ${found}, and this release reads up to ${schemaVersion}: update Escapement or use another file`,
+        { retryable: false, details: { reason: "store", schema_version: found, supported: schemaVersion } },
+      );
+    if (found === 0) db.exec(`${tables} pragma user_version = ${schemaVersion}`);
+    db.exec("commit");
+  } catch (error) {
+    db.exec("rollback");
+    throw error;
+  }
+}
+
+/** A prepared statement whose rows are arrays of the selected columns, in order: what `Row` says is what its SQL selects. */
+export type Query<Row> = { get(...values: SQLInputValue[]): Row | undefined; all(...values: SQLInputValue[]): Row[] };
+
+export function query<Row extends readonly unknown[]>(db: DatabaseSync, sql: string): Query<Row> {
+  const statement = db.prepare(sql);
+  statement.setReturnArrays(true);
+  // node:sqlite types rows as objects of any column; with arrays set, a row is the tuple that the SQL beside it selects.
+  return statement as unknown as Query<Row>;
+}

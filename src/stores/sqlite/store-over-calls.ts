@@ -1,0 +1,100 @@
+/**
+ * The store that callers see, over a core that is called somehow: at once, or in a worker. Owns packing and unpacking, so both are the same
+ * store but for where the SQL runs.
+ */
+import { EscapementError } from "../../protocol/errors.ts";
+import type { FactRow, MessageResult, RunRecord, Store } from "../store.ts";
+import type { Calls } from "./core.ts";
+import { factSeparator, messageValue, type PackedRecord, pack, record } from "./packed.ts";
+
+/** Carries out one call of the core. Rejects with an `EscapementError`. */
+export type Call = <M extends keyof Calls>(method: M, ...args: Parameters<Calls[M]>) => Promise<ReturnType<Calls[M]>>;
+
+const purgedAtOnce = 200;
+
+export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
+  return {
+    commit: (batch) => call("commit", pack(batch)),
+
+    async message(run, message, options = {}) {
+      const { nonce, kind, ordinal, value, createdAt } = message;
+      const result = await call("message", run, [nonce, kind, ordinal ?? null, JSON.stringify(value), createdAt], options);
+      return "record" in result ? ({ ...result, record: read(result.record) } as MessageResult) : result;
+    },
+    inbox: async (run) =>
+      (await call("inbox", run)).map(([nonce, kind, ordinal, value, createdAt]) => ({
+        nonce,
+        kind,
+        ...(ordinal === null ? {} : { ordinal }),
+        value: messageValue(value),
+        createdAt,
+      })),
+
+    heartbeat: (owner, until) => call("heartbeat", owner, until),
+    release: (owner) => call("release", owner),
+    owners: async () => (await call("owners")).map(([owner, until]) => ({ owner, until })),
+    claim: async (owner, options) => (await call("claim", owner, options)).map(read),
+    nextDue: () => call("nextDue"),
+
+    get: async (run) => {
+      const found = await call("get", run);
+      return found && read(found);
+    },
+    async list(query) {
+      // One more than asked for says whether there is a next page.
+      const found = await call("list", { ...query, limit: query.limit + 1 });
+      const rows = found.slice(0, query.limit);
+      const last = rows.at(-1);
+      return {
+        rows: rows.flatMap(readable),
+        next: found.length > rows.length && last ? last[13] : null,
+      };
+    },
+    turns: (run, after, limit) => call("turns", run, after, limit),
+    async facts(run, after, limit) {
+      const facts: FactRow[] = [];
+      for (const [firstSeq, joined] of await call("facts", run, after, limit)) {
+        if (joined === "[]") continue;
+        const all = joined.slice(1, -1).split(factSeparator);
+        for (let i = Math.max(0, after + 1 - firstSeq); i < all.length && facts.length < limit; i++)
+          facts.push({ seq: firstSeq + i, json: all[i] as string });
+      }
+      return facts;
+    },
+    meters: async () =>
+      (await call("meters")).map(([key, level, limitNano, spentNano, heldNano]) => ({ key, level, limitNano, spentNano, heldNano })),
+
+    putAgent: (hash, json) => call("putAgent", hash, json),
+    getAgent: (hash) => call("getAgent", hash),
+    async purge(before, now) {
+      let total = 0;
+      for (;;) {
+        const purged = await call("purge", before, now, purgedAtOnce);
+        total += purged;
+        if (purged < purgedAtOnce) return total;
+      }
+    },
+    close,
+  };
+}
+
+/** One damaged row must not hide a page of others; asked for by its id, it tells what is wrong. */
+function readable(packed: readonly [...PackedRecord, position: number]): RunRecord[] {
+  try {
+    // The record's columns are the first ones of the row.
+    return [record(packed as unknown as PackedRecord)];
+  } catch {
+    return [];
+  }
+}
+
+function read(packed: PackedRecord): RunRecord {
+  try {
+    return record(packed);
+  } catch (error) {
+    throw new EscapementError("internal", `the row of ${packed[0]} is damaged: ${error instanceof Error ? error.message : String(error)}`, {
+      run: packed[0],
+      details: { reason: "store" },
+    });
+  }
+}
