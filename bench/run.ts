@@ -66,6 +66,7 @@ async function measureRound(cores: Cores | null, scenario: Scenario, names: read
 
 async function bench(cores: Cores | null): Promise<void> {
   const names = chosenContestants();
+  if (names.length === 0) throw new Error("nobody to measure");
   const chosen = options.only?.split(",").map(scenarioNamed) ?? scenarios;
   const rounds = options.quick ? 3 : 5;
   const load = loadavg()[0]!;
