@@ -1,0 +1,54 @@
+/**
+ * What the server needs of the runtime: the only door through which it starts, reads and changes runs.
+ * Owned here; `src/runtime` implements it. Every method takes the caller that the edge has established, and answers a run that the
+ * caller may not see with `not_found`. All of them reject with an `EscapementError`; anything else is a defect and told as `internal`.
+ */
+import type { AnswerBody, RunsQuery, StartBody } from "../protocol/commands.ts";
+import type { Fact } from "../protocol/events.ts";
+import type { Bounds, Limits } from "../protocol/limits.ts";
+import type { Run } from "../protocol/run.ts";
+import type { EventReader, EventsOptions, RunHandle } from "../protocol/runs.ts";
+
+/** Who asks. Made at the edge from the token; with auth off it is one local operator. */
+export type Caller = { readonly tenant: string; readonly user?: string; readonly scopes: readonly string[] };
+
+/** An agent as clients see it. Schemas are JSON Schema; `null` where the agent has none. */
+export type AgentDescription = {
+  readonly name: string;
+  readonly description: string;
+  readonly input_schema: unknown;
+  readonly output_schema: unknown;
+  readonly limits: Limits;
+  readonly tool_groups: readonly string[];
+};
+
+/** A page of a list. `next` is the cursor of the following page, `null` at the end. */
+export type Page<T> = { readonly data: readonly T[]; readonly next: string | null };
+
+/** Why new runs are refused at the moment. */
+export type Health = { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" };
+
+export interface ServerRuntime {
+  /** Resolves when the run is durable; `replayed` on the handle says that an earlier start with the same key had made it. */
+  start(body: StartBody, options: { caller: Caller; idempotencyKey?: string }): Promise<RunHandle>;
+  /** When it resolves, no new call or tool of the run starts. `ended`: the run had ended before and was not changed. */
+  cancel(
+    run: string,
+    options: { caller: Caller; reason?: string; idempotencyKey?: string },
+  ): Promise<{ run: Run; ended: boolean; replayed: boolean }>;
+  answer(run: string, answer: AnswerBody, options: { caller: Caller; idempotencyKey?: string }): Promise<{ run: Run; replayed: boolean }>;
+  /** Rejects with `not_found`, and with `invalid_request` for a cursor that is malformed or from the future. */
+  events(run: string, options: EventsOptions & { caller: Caller }): Promise<EventReader>;
+  get(run: string, caller: Caller): Promise<Run>;
+  list(query: RunsQuery, caller: Caller): Promise<Page<Run>>;
+  /** The stored facts after a cursor, in order. */
+  facts(run: string, options: { caller: Caller; after?: string; limit?: number }): Promise<Page<Fact>>;
+  journal(run: string, options: { caller: Caller; cursor?: string; limit?: number }): Promise<Page<unknown>>;
+  session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
+  agents(): readonly AgentDescription[];
+  /** For drawing. Throws `not_found`. */
+  machine(agent: string): unknown;
+  /** Worst case of one run of the agent. Throws `not_found`. */
+  bounds(agent: string): Bounds | Promise<Bounds>;
+  health(): Health;
+}
