@@ -45,7 +45,10 @@ async function events({ context, request, caller }: RouteInput): Promise<Respons
     // Only someone who has read something can be at the end. Of a run that has ended the first read does not wait.
     if (after !== undefined && hasEnded((await runtime.get(run, caller)).status)) {
       const read = await reader.read();
-      if (read === null) return new Response(null, { status: 204, headers: dataHeaders });
+      if (read === null) {
+        reader.close();
+        return new Response(null, { status: 204, headers: dataHeaders });
+      }
       first = read;
     }
   } catch (error) {
