@@ -71,7 +71,7 @@ function chatMessage(message: Message): ChatCompletionMessageParam {
     case "user":
       return { role: "user", content: typeof message.content === "string" ? message.content : message.content.map(chatPart) };
     case "tool":
-      return { role: "tool", tool_call_id: message.id, content: message.content };
+      return { role: "tool", tool_call_id: message.id, content: message.error ? failed(message.content) : message.content };
     case "assistant": {
       const content = plainText(message.content);
       if (!message.tools?.length) return { role: "assistant", content };
@@ -87,6 +87,9 @@ function chatMessage(message: Message): ChatCompletionMessageParam {
     }
   }
 }
+
+/** The wire has no mark for a failed tool, so the words must say it. */
+export const failed = (content: string): string => (/^\s*(error\b|\{"error")/i.test(content) ? content : `Error: ${content}`);
 
 const chatPart = (part: ContentPart): ChatCompletionContentPart =>
   part.type === "text" ? { type: "text", text: part.text } : { type: "image_url", image_url: { url: part.url } };
