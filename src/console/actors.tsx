@@ -1,0 +1,68 @@
+/** The run's machines and the states they are in: active ones lit, visited ones with their count, the one entered last glowing for a moment. */
+import { memo, useMemo, useRef } from "react";
+import { Icon } from "./icons.tsx";
+import { Pane } from "./pane.tsx";
+import type { RunView } from "./run-view.ts";
+import { type ActorView, silentActor, tree } from "./state-visits.ts";
+
+export function Actors({ view }: { readonly view: RunView }) {
+  const actors = useMemo(() => tree(view.actors.keys()).map((path) => view.actors.get(path) ?? silentActor(path)), [view.actors]);
+  // What was there when the page opened does not glow: it did not just happen.
+  const first = useRef(0);
+  if (first.current === 0 && view.seq > 0) first.current = view.seq;
+  return (
+    <Pane className="states" name="States" change={view.actors}>
+      <h2>States</h2>
+      {actors.length === 0 ? (
+        <p className="muted pane-note">Each machine of the run appears here with its first state.</p>
+      ) : (
+        <ul className="actors">
+          {actors.map((actor) => (
+            <Actor key={actor.path} actor={actor} over={view.end !== null} glowAfter={first.current} />
+          ))}
+        </ul>
+      )}
+    </Pane>
+  );
+}
+
+type ActorProps = { readonly actor: ActorView; readonly over: boolean; readonly glowAfter: number };
+
+const Actor = memo(function Actor({ actor, over, glowAfter }: ActorProps) {
+  const steps = actor.path.split("/");
+  // `request-2` is a request: its machine's name says nothing new.
+  const machine = actor.machine === steps.at(-1)?.replace(/-\d+$/, "") ? "" : actor.machine;
+  return (
+    <li className={`actor depth-${Math.min(steps.length - 1, 4)}`}>
+      <div className="actor-name">
+        <span title={actor.path}>{steps.at(-1)}</span>
+        {machine !== "" && <span className="actor-machine">{machine}</span>}
+      </div>
+      <ul className="visits" aria-label={`States of ${actor.path}`}>
+        {actor.visits.map((visit) => {
+          const now = visit.active && !over && actor.end === null;
+          const ended = visit.active && !now;
+          const glows = now && visit.enteredAt === actor.enteredAt && visit.enteredAt > glowAfter;
+          return (
+            <li
+              key={`${visit.state}/${glows ? visit.enteredAt : ""}`}
+              className={`visit${now ? " visit-now" : ""}${ended ? ` visit-end end-${actor.end ?? "none"}` : ""}${glows ? " visit-glow" : ""}`}
+              aria-current={now ? "step" : undefined}
+            >
+              {ended && actor.end !== null && <Icon name={actor.end} />}
+              <span>{visit.state.replaceAll(".", " › ")}</span>
+              {visit.count > 1 && (
+                <span className="visit-count">
+                  <span className="visually-hidden">visited </span>
+                  {visit.count}×
+                </span>
+              )}
+              {now && <span className="visually-hidden">, active</span>}
+            </li>
+          );
+        })}
+      </ul>
+      {actor.reason !== null && <p className="actor-reason">{actor.reason}</p>}
+    </li>
+  );
+});
