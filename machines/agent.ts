@@ -1,0 +1,271 @@
+/**
+ * The machine of an agent: think, use tools, think again, until an answer.
+ *
+ * One turn of it is a step: one request, then the tools that its answer asks for, some at once, results in order.
+ * It keeps the conversation; messages are shared and never changed.
+ *
+ *  1. Requests are at most `maxSteps`. The supervisor's caps come on top and reach it as outcomes.
+ *  2. The model gets one result for each use it asked for, in the order it asked.
+ *  3. The same refused or failed use three times in a row ends the agent (`identical_failure`): FEATURES A5, E3.
+ */
+import { assign, emit, enqueueActions, setup } from "xstate";
+import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
+import type { Json } from "../src/protocol/json.ts";
+import type { Message, ToolRequest } from "../src/protocol/messages.ts";
+import { type RequestOutput, requestMachine } from "./request.ts";
+import { type ToolUseOutput, toolMachine } from "./tool.ts";
+import { type Answer, type AnswerStatus, asError, type Emitted, workError } from "./work.ts";
+
+export type AgentInput = {
+  readonly messages: readonly Message[];
+  readonly tiers: readonly string[];
+  readonly retries: number;
+  readonly maxSteps: number;
+  readonly onBudget: "stop" | "ask";
+  readonly degraded?: string;
+  readonly structured?: boolean;
+  /** The tools that the model sees, and which of them need a yes. */
+  readonly tools: readonly { readonly name: string; readonly approval: boolean }[];
+  /** Tools of one step that run at once. */
+  readonly parallelTools: number;
+};
+
+type Context = AgentInput & {
+  readonly step: number;
+  /** What the model asked for in this step, and what came of it, in the same order. */
+  readonly uses: readonly ToolRequest[];
+  /** The call that asked for them. */
+  readonly call: string;
+  readonly results: readonly (ToolUseOutput | null)[];
+  /** Uses of this step that were started. */
+  readonly started: number;
+  /** Uses of earlier steps: ids of tools stay unique. */
+  readonly usedBefore: number;
+  /** The last step's failed uses, and how often they came in a row. */
+  readonly failure: string | null;
+  readonly failures: number;
+  readonly text: string | null;
+  readonly value: Json | undefined;
+  readonly tier: string | undefined;
+  readonly error: ErrorBody | null;
+  readonly status: AnswerStatus;
+};
+
+/** Uses beyond it get an error as result without being asked for (FAULTS P38). */
+const maxUsesPerStep = 16;
+const maxIdenticalFailures = 2;
+
+const isOver = ({ results }: Context): boolean => results.every((result) => result !== null);
+const useIndex = (id: string, { usedBefore }: Context): number => Number(id.slice("tool-".length)) - usedBefore - 1;
+
+export const agentMachine = setup({
+  types: {
+    input: {} as AgentInput,
+    context: {} as Context,
+    output: {} as Answer,
+    events: {} as
+      | { type: "cancel" }
+      | { type: "xstate.done.actor.*"; actorId: string; output: ToolUseOutput }
+      | { type: "xstate.error.actor.*"; actorId: string; error: unknown },
+    emitted: {} as Emitted<"limit.hit">,
+    children: {} as { request: "request" },
+  },
+  actors: { request: requestMachine, tool: toolMachine },
+  guards: {
+    endedAs: (_, { output, status }: { output: RequestOutput; status: AnswerStatus }) => output.status === status,
+    wantsTools: (_, { output }: { output: RequestOutput }) => output.status === "done" && output.tools.length > 0,
+    canThinkAgain: ({ context }) => isOver(context) && context.step < context.maxSteps,
+    isOver: ({ context }) => isOver(context),
+    isStuck: ({ context }) => isOver(context) && context.failures >= maxIdenticalFailures,
+  },
+  actions: {
+    nextStep: assign({ step: ({ context }) => context.step + 1 }),
+    keepAnswer: assign((_, { output }: { output: RequestOutput }) => ({
+      ...(output.text !== null && { text: output.text }),
+      value: output.value,
+      tier: output.tier,
+      error: output.error ?? null,
+    })),
+    keepRequest: assign(({ context }, { output }: { output: RequestOutput }) => ({
+      messages: output.message ? [...context.messages, output.message] : context.messages,
+      uses: output.tools,
+      call: output.call ?? "",
+      results: output.tools.map((use, i) => (i < maxUsesPerStep ? null : tooMany(use))),
+      started: 0,
+      usedBefore: context.usedBefore + context.uses.length,
+    })),
+    startTools: enqueueActions(({ context, enqueue }) => {
+      let running = context.results.slice(0, context.started).filter((result) => result === null).length;
+      let { started } = context;
+      for (; started < Math.min(context.uses.length, maxUsesPerStep) && running < context.parallelTools; started++, running++) {
+        const use = context.uses[started] as ToolRequest;
+        const needsApproval = context.tools.some((tool) => tool.name === use.name && tool.approval);
+        enqueue.spawnChild("tool", {
+          id: `tool-${context.usedBefore + started + 1}`,
+          input: { ...use, call: context.call, needsApproval },
+        });
+      }
+      enqueue.assign({ started });
+    }),
+    stopTools: enqueueActions(({ context, enqueue }) => {
+      for (let i = 0; i < context.started; i++) enqueue.stopChild(`tool-${context.usedBefore + i + 1}`);
+    }),
+    keepResult: assign(({ context }, { id, result }: { id: string; result: ToolUseOutput }) => ({
+      results: context.results.with(useIndex(id, context), result),
+    })),
+    keepBroken: assign(({ context }, { id, error }: { id: string; error: unknown }) => {
+      const use = context.uses[useIndex(id, context)] as ToolRequest;
+      const broken: ToolUseOutput = {
+        id: use.id,
+        name: use.name,
+        status: "failed",
+        content: `Error: ${workError(error).message}`,
+        code: "internal",
+      };
+      return { results: context.results.with(useIndex(id, context), broken) };
+    }),
+    tellResults: assign(({ context }) => ({
+      messages: [
+        ...context.messages,
+        ...context.results.map((result): Message => {
+          const { id, name, content, status } = result as ToolUseOutput;
+          return { role: "tool", id, name, content, ...(status !== "returned" && { error: true }) };
+        }),
+      ],
+    })),
+    countFailure: assign(({ context }) => {
+      const failed = context.results.some((result) => result !== null && result.status !== "returned");
+      const failure = failed && isOver(context) ? JSON.stringify(context.uses.map(({ name, input }) => [name, input])) : null;
+      if (!isOver(context)) return {};
+      return { failure, failures: failure !== null && failure === context.failure ? context.failures + 1 : failure === null ? 0 : 1 };
+    }),
+    keepStuck: assign({ error: errorBody("identical_failure", "the model repeated the same failing tool use") }),
+    keepStepLimit: assign({
+      error: ({ context }) => errorBody("limit_hit", `the agent used all its ${context.maxSteps} steps`, { details: { which: "steps" } }),
+    }),
+    tellStepLimit: emit(({ context }) => ({ type: "limit.hit", which: "steps", value: context.step, limit: context.maxSteps })),
+    keepThrown: assign({ error: (_, { error }: { error: unknown }) => asError(workError(error)) }),
+    end: assign({ status: (_, { status }: { status: AnswerStatus }) => status }),
+  },
+}).createMachine({
+  id: "agent",
+  version: "1",
+  options: { maxIterations: 1_000 },
+  context: ({ input }) => ({
+    ...input,
+    step: 0,
+    uses: [],
+    call: "",
+    results: [],
+    started: 0,
+    usedBefore: 0,
+    failure: null,
+    failures: 0,
+    text: null,
+    value: undefined,
+    tier: undefined,
+    error: null,
+    status: "failed",
+  }),
+  output: ({ context: { status, text, value, tier, error } }) => ({
+    status,
+    text,
+    ...(value !== undefined && { value }),
+    ...(tier !== undefined && { tier }),
+    ...(error && status !== "done" && status !== "degraded" && { error }),
+  }),
+  on: { cancel: ".cancelled" },
+  initial: "thinking",
+  states: {
+    thinking: {
+      entry: "nextStep",
+      invoke: {
+        id: "request",
+        src: "request",
+        input: ({ context }) => ({
+          step: context.step,
+          messages: context.messages,
+          tools: context.tools.map(({ name }) => name),
+          tiers: context.tiers,
+          retries: context.retries,
+          onBudget: context.onBudget,
+          ...(context.degraded !== undefined && { degraded: context.degraded }),
+          ...(context.structured !== undefined && { structured: context.structured }),
+        }),
+        onDone: [
+          {
+            guard: { type: "wantsTools", params: ({ event }) => event },
+            target: "dispatching",
+            actions: [
+              { type: "keepAnswer", params: ({ event }) => event },
+              { type: "keepRequest", params: ({ event }) => event },
+            ],
+          },
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "done" }) },
+            target: "done",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "degraded" }) },
+            target: "degraded",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "refused" }) },
+            target: "refused",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "exhausted" }) },
+            target: "exhausted",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          { target: "failed", actions: { type: "keepAnswer", params: ({ event }) => event } },
+        ],
+        onError: { target: "failed", actions: { type: "keepThrown", params: ({ event }) => event } },
+      },
+    },
+    dispatching: {
+      entry: "startTools",
+      exit: "stopTools",
+      on: {
+        "xstate.done.actor.*": {
+          actions: [
+            { type: "keepResult", params: ({ event }) => ({ id: event.actorId, result: event.output }) },
+            "startTools",
+            "countFailure",
+          ],
+        },
+        "xstate.error.actor.*": {
+          actions: [
+            { type: "keepBroken", params: ({ event }) => ({ id: event.actorId, error: event.error }) },
+            "startTools",
+            "countFailure",
+          ],
+        },
+      },
+      always: [
+        { guard: "isStuck", target: "failed", actions: ["tellResults", "keepStuck"] },
+        { guard: "canThinkAgain", target: "thinking", actions: "tellResults" },
+        { guard: "isOver", target: "exhausted", actions: ["tellResults", "keepStepLimit", "tellStepLimit"] },
+      ],
+    },
+    done: { type: "final", entry: { type: "end", params: { status: "done" } } },
+    degraded: { type: "final", entry: { type: "end", params: { status: "degraded" } } },
+    refused: { type: "final", entry: { type: "end", params: { status: "refused" } } },
+    exhausted: { type: "final", entry: { type: "end", params: { status: "exhausted" } } },
+    failed: { type: "final", entry: { type: "end", params: { status: "failed" } } },
+    cancelled: { type: "final", entry: { type: "end", params: { status: "cancelled" } } },
+  },
+});
+
+function tooMany(use: ToolRequest): ToolUseOutput {
+  return {
+    id: use.id,
+    name: use.name,
+    status: "refused",
+    content: `Error: at most ${maxUsesPerStep} tools can be used in one turn; ask for the rest again`,
+    code: "tool_denied",
+  };
+}

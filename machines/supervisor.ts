@@ -1,0 +1,182 @@
+/**
+ * The root machine of a run: owns its meters and can always say no.
+ *
+ * The runtime puts each ask for work before it (`work.asked`) in the same turn, before anything starts. It counts and says
+ * nothing, or emits `work.denied`: the work then ends with that error. It knows the agent only as a machine that answers.
+ *
+ *  1. Meters only grow; every descendant shares them, no retry, restart or sub-agent resets them.
+ *  2. A denied ask counts no call; a denied tool use counts as one, so that nagging ends.
+ *  3. After a cancel nothing is asked for any more.
+ */
+import { assign, enqueueActions, type PromiseActorLogic, setup } from "xstate";
+import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
+import type { LimitName } from "../src/protocol/events.ts";
+import type { Json } from "../src/protocol/json.ts";
+import type { Limits } from "../src/protocol/limits.ts";
+import { agentMachine } from "./agent.ts";
+import { type Answer, type AnswerStatus, asError, type Emitted, type WorkKind, workError } from "./work.ts";
+
+/** One ask for work, as the runtime tells it. */
+export type WorkAsked = {
+  readonly type: "work.asked";
+  readonly ordinal: number;
+  readonly kind: WorkKind;
+  /** Milliseconds since the run's start. */
+  readonly at: number;
+  /** Actors between the root and the work. */
+  readonly depth: number;
+  /** A call: the first of its request, so a step of its own. */
+  readonly isStep: boolean;
+  /** What the runtime found wrong with it (no such tool, arguments that do not fit, no price): it will be denied. */
+  readonly problem?: ErrorBody;
+};
+export type WorkDenied = { readonly type: "work.denied"; readonly ordinal: number; readonly error: ErrorBody };
+
+export type SupervisorInput = { readonly limits: Limits; readonly agent: Json };
+
+/** What was used so far. `tool_calls` counts refused uses too. */
+export type Meters = { readonly steps: number; readonly calls: number; readonly tool_calls: number };
+
+export type SupervisorOutput = {
+  readonly status: AnswerStatus;
+  readonly output: Json;
+  readonly tier?: string;
+  readonly error?: ErrorBody;
+};
+
+export type SupervisorContext = SupervisorInput & {
+  readonly meters: Meters;
+  readonly answer: Answer | null;
+  readonly error: ErrorBody | null;
+  readonly status: AnswerStatus;
+};
+type Denial = { readonly error: ErrorBody; readonly limit?: { readonly which: LimitName; readonly value: number; readonly limit: number } };
+
+/** The one place where a run's caps are held against an ask. Null: granted. */
+function denial({ limits, meters }: SupervisorContext, asked: WorkAsked): Denial | null {
+  const over = (which: LimitName, value: number, limit: number, unit: string): Denial => ({
+    limit: { which, value, limit },
+    error: errorBody("limit_hit", `the run may use ${limit} ${unit}; raise limits.max_${which} if that is too few`, { details: { which } }),
+  });
+  if (asked.at >= limits.deadline_ms) {
+    return {
+      ...over("deadline", asked.at, limits.deadline_ms, "ms"),
+      error: errorBody("limit_hit", `the run's deadline of ${limits.deadline_ms} ms is over`, { details: { which: "deadline" } }),
+    };
+  }
+  if (asked.depth > limits.max_depth) return over("depth", asked.depth, limits.max_depth, "levels of machines");
+  if (asked.kind === "tool" && meters.tool_calls >= limits.max_tool_calls)
+    return over("tool_calls", meters.tool_calls, limits.max_tool_calls, "tool calls");
+  if (asked.problem) return { error: asked.problem };
+  if (asked.kind === "call") {
+    if (asked.isStep && meters.steps >= limits.max_steps) return over("steps", meters.steps, limits.max_steps, "steps");
+    if (meters.calls >= limits.max_calls) return over("calls", meters.calls, limits.max_calls, "calls");
+  }
+  return null;
+}
+
+export const supervisorMachine = setup({
+  types: {
+    input: {} as SupervisorInput,
+    context: {} as SupervisorContext,
+    output: {} as SupervisorOutput,
+    events: {} as WorkAsked | { type: "cancel"; reason?: string },
+    emitted: {} as WorkDenied | Emitted<"limit.hit">,
+  },
+  // Any machine that answers fits: the runtime provides the one that the agent names. The type says only what is relied on.
+  actors: { agent: agentMachine as unknown as PromiseActorLogic<Answer, Json> },
+  guards: {
+    isDenied: ({ context }, { asked }: { asked: WorkAsked }) => denial(context, asked) !== null,
+    endedAs: (_, { output, status }: { output: Answer; status: AnswerStatus }) => output.status === status,
+  },
+  actions: {
+    count: assign({
+      meters: ({ context: { meters } }, { asked: { kind, isStep } }: { asked: WorkAsked }) =>
+        kind === "call"
+          ? { ...meters, calls: meters.calls + 1, steps: meters.steps + (isStep ? 1 : 0) }
+          : kind === "tool"
+            ? { ...meters, tool_calls: meters.tool_calls + 1 }
+            : meters,
+    }),
+    deny: enqueueActions(({ context, enqueue }, { asked }: { asked: WorkAsked }) => {
+      const denied = denial(context, asked);
+      if (!denied) return;
+      if (denied.limit) enqueue.emit({ type: "limit.hit", ...denied.limit });
+      enqueue.emit({ type: "work.denied", ordinal: asked.ordinal, error: denied.error });
+      if (asked.kind === "tool" && denied.limit === undefined)
+        enqueue.assign({ meters: { ...context.meters, tool_calls: context.meters.tool_calls + 1 } });
+    }),
+    keepAnswer: assign({ answer: (_, { output }: { output: Answer }) => output, error: (_, { output }) => output.error ?? null }),
+    keepThrown: assign({ error: (_, { error }: { error: unknown }) => asError(workError(error)) }),
+    keepCancel: assign({
+      error: (_, { reason }: { reason: string | undefined }) => errorBody("cancelled", reason ?? "the run was cancelled"),
+    }),
+    end: assign({ status: (_, { status }: { status: AnswerStatus }) => status }),
+  },
+}).createMachine({
+  id: "supervisor",
+  version: "1",
+  options: { maxIterations: 1_000 },
+  context: ({ input }) => ({ ...input, meters: { steps: 0, calls: 0, tool_calls: 0 }, answer: null, error: null, status: "failed" }),
+  output: ({ context: { status, answer, error } }) => ({
+    status,
+    output: answer?.value ?? answer?.text ?? null,
+    ...(answer?.tier !== undefined && { tier: answer.tier }),
+    ...(error && { error }),
+  }),
+  on: {
+    "work.asked": [
+      {
+        guard: { type: "isDenied", params: ({ event }) => ({ asked: event }) },
+        actions: { type: "deny", params: ({ event }) => ({ asked: event }) },
+      },
+      { actions: { type: "count", params: ({ event }) => ({ asked: event }) } },
+    ],
+    cancel: { target: ".cancelled", actions: { type: "keepCancel", params: ({ event }) => ({ reason: event.reason }) } },
+  },
+  initial: "running",
+  states: {
+    running: {
+      invoke: {
+        id: "agent",
+        src: "agent",
+        input: ({ context }) => context.agent,
+        onDone: [
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "done" }) },
+            target: "done",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "degraded" }) },
+            target: "degraded",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "refused" }) },
+            target: "refused",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "exhausted" }) },
+            target: "exhausted",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "cancelled" }) },
+            target: "cancelled",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
+          { target: "failed", actions: { type: "keepAnswer", params: ({ event }) => event } },
+        ],
+        onError: { target: "failed", actions: { type: "keepThrown", params: ({ event }) => event } },
+      },
+    },
+    done: { type: "final", entry: { type: "end", params: { status: "done" } } },
+    degraded: { type: "final", entry: { type: "end", params: { status: "degraded" } } },
+    refused: { type: "final", entry: { type: "end", params: { status: "refused" } } },
+    exhausted: { type: "final", entry: { type: "end", params: { status: "exhausted" } } },
+    cancelled: { type: "final", entry: { type: "end", params: { status: "cancelled" } } },
+    failed: { type: "final", entry: { type: "end", params: { status: "failed" } } },
+  },
+});

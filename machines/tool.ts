@@ -1,0 +1,153 @@
+/**
+ * The machine of one use of a tool: from the model's request to the text that the model gets back.
+ *
+ * It decides whether a person is asked first and what follows an interruption. Names and arguments were checked when the
+ * work was asked for: what is wrong with them reaches it as a denial. Every end is an answer to the model, never a throw.
+ *
+ *  1. The tool is not asked for before its yes, and never again after it may have taken effect.
+ */
+import { assign, setup } from "xstate";
+import type { Json } from "../src/protocol/json.ts";
+import { ask, type ToolOutput, tool, type WorkError, workError } from "./work.ts";
+
+export type ToolUse = {
+  /** The provider's id of the request. */
+  readonly id: string;
+  readonly name: string;
+  readonly input: Json;
+  /** The call that asked for it. */
+  readonly call: string;
+  readonly needsApproval: boolean;
+};
+
+export type ToolStatus = "returned" | "failed" | "refused" | "cancelled";
+export type ToolUseOutput = {
+  readonly id: string;
+  readonly name: string;
+  readonly status: ToolStatus;
+  readonly content: string;
+  readonly code?: string;
+};
+
+type Context = ToolUse & { readonly result: ToolOutput | null; readonly error: WorkError | null; readonly status: ToolStatus };
+
+const expiresMs = 24 * 3_600_000;
+
+export const toolMachine = setup({
+  types: { input: {} as ToolUse, context: {} as Context, output: {} as ToolUseOutput, events: {} as { type: "cancel" } },
+  actors: { tool, ask },
+  guards: {
+    needsApproval: ({ context }) => context.needsApproval,
+    isApproved: (_, { approve }: { approve: boolean | undefined }) => approve === true,
+    isUnknown: (_, { error }: { error: unknown }) => workError(error).code === "tool_unknown",
+    isDenied: (_, { error }: { error: unknown }) => workError(error).denied === true,
+    tookEffect: (_, { value }: { value: Json | undefined }) => tookEffect(value),
+  },
+  actions: {
+    keepResult: assign({ result: (_, { output }: { output: ToolOutput }) => output }),
+    keepVerdict: assign({
+      result: (_, { value }: { value: Json | undefined }) => ({
+        output: value ?? null,
+        content: `A person confirmed that it took effect. ${JSON.stringify(value)}`,
+      }),
+    }),
+    keepError: assign({ error: (_, { error }: { error: unknown }) => workError(error) }),
+    keepNo: assign({
+      error: (_, { reason }: { reason: string | undefined }) => ({
+        code: "tool_denied",
+        message: reason ?? "a person said no",
+        retryable: false,
+        denied: true,
+      }),
+    }),
+    end: assign({ status: (_, { status }: { status: ToolStatus }) => status }),
+  },
+}).createMachine({
+  id: "tool",
+  version: "1",
+  options: { maxIterations: 1_000 },
+  context: ({ input }) => ({ ...input, result: null, error: null, status: "failed" }),
+  output: ({ context: { id, name, status, result, error } }) => ({
+    id,
+    name,
+    status,
+    content: status === "returned" ? (result?.content ?? "") : `Error: ${error?.message ?? "cancelled"}`,
+    ...(error && { code: error.code }),
+  }),
+  on: { cancel: ".cancelled" },
+  initial: "deciding",
+  states: {
+    deciding: { always: [{ guard: "needsApproval", target: "awaitingApproval" }, { target: "running" }] },
+    awaitingApproval: {
+      invoke: {
+        id: "ask",
+        src: "ask",
+        input: ({ context }) => ({
+          kind: "approval",
+          message: `May "${context.name}" be run with these arguments?`,
+          tool: context.name,
+          input: context.input,
+          expiresMs,
+        }),
+        onDone: [
+          { guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } }, target: "running" },
+          { target: "refused", actions: { type: "keepNo", params: ({ event }) => ({ reason: event.output.reason }) } },
+        ],
+        onError: { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
+      },
+    },
+    running: {
+      invoke: {
+        id: "work",
+        src: "tool",
+        input: ({ context: { id, name, input, call } }) => ({ id, name, input, call }),
+        onDone: { target: "returned", actions: { type: "keepResult", params: ({ event }) => event } },
+        onError: [
+          {
+            guard: { type: "isUnknown", params: ({ event }) => event },
+            target: "awaitingVerdict",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "isDenied", params: ({ event }) => event },
+            target: "refused",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
+        ],
+      },
+    },
+    /** It was interrupted and may have taken effect: a person says what happened. */
+    awaitingVerdict: {
+      invoke: {
+        id: "ask",
+        src: "ask",
+        input: ({ context }) => ({
+          kind: "question",
+          message: `"${context.name}" was interrupted. Did it take effect?`,
+          tool: context.name,
+          input: context.input,
+          schema: { type: "object", properties: { took_effect: { type: "boolean" }, output: {} }, required: ["took_effect"] },
+          expiresMs,
+        }),
+        onDone: [
+          {
+            guard: { type: "tookEffect", params: ({ event }) => ({ value: event.output.value }) },
+            target: "returned",
+            actions: { type: "keepVerdict", params: ({ event }) => ({ value: event.output.value }) },
+          },
+          { target: "failed" },
+        ],
+        onError: "failed",
+      },
+    },
+    returned: { type: "final", entry: { type: "end", params: { status: "returned" } } },
+    failed: { type: "final", entry: { type: "end", params: { status: "failed" } } },
+    refused: { type: "final", entry: { type: "end", params: { status: "refused" } } },
+    cancelled: { type: "final", entry: { type: "end", params: { status: "cancelled" } } },
+  },
+});
+
+function tookEffect(value: Json | undefined): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && (value as { took_effect?: Json }).took_effect === true;
+}

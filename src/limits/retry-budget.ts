@@ -1,0 +1,39 @@
+/**
+ * The retry budget: retries to one provider are at most 10 % of its calls in a sliding 60 s, and at least 10 are allowed
+ * (FEATURES A6). It keeps retries from multiplying an outage. Falling back to another tier is no retry.
+ */
+const windowMs = 60_000;
+const slices = 12;
+const sliceMs = windowMs / slices;
+const share = 0.1;
+const floor = 10;
+
+export class RetryBudget {
+  private readonly providers = new Map<string, { slice: number; calls: number[]; retries: number[] }>();
+  private readonly clock: () => number;
+
+  /** `clock`: monotonic milliseconds. */
+  constructor(clock: () => number) {
+    this.clock = clock;
+  }
+
+  /** Counts a call; for a retry, says whether the budget allows it (and counts it only then). */
+  take(provider: string, isRetry: boolean): boolean {
+    const now = Math.floor(this.clock() / sliceMs);
+    let window = this.providers.get(provider);
+    if (!window) {
+      window = { slice: now, calls: Array<number>(slices).fill(0), retries: Array<number>(slices).fill(0) };
+      this.providers.set(provider, window);
+    }
+    for (let i = Math.max(window.slice + 1, now - slices + 1); i <= now; i++) {
+      window.calls[i % slices] = 0;
+      window.retries[i % slices] = 0;
+    }
+    window.slice = now;
+    const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
+    if (isRetry && sum(window.retries) >= Math.max(floor, share * sum(window.calls))) return false;
+    window.calls[now % slices] = (window.calls[now % slices] ?? 0) + 1;
+    if (isRetry) window.retries[now % slices] = (window.retries[now % slices] ?? 0) + 1;
+    return true;
+  }
+}

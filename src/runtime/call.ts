@@ -1,0 +1,281 @@
+/**
+ * Performs one call: breaker and retry budget first, then one stream of one provider, with what it cost.
+ * It decides nothing about trying again; that is the request machine's.
+ */
+import { Effect } from "effect";
+import type { z } from "zod";
+import type { CallInput, CallOutput, WorkError } from "../../machines/work.ts";
+import type { Health } from "../limits/health.ts";
+import type { RetryBudget } from "../limits/retry-budget.ts";
+import { costNano } from "../money/prices.ts";
+import { countText } from "../money/tokens.ts";
+import type { ErrorCode } from "../protocol/errors.ts";
+import { callId } from "../protocol/ids.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Provider, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
+import type { AgentSpec, TierSpec } from "./agent.ts";
+import type { Outcome, Reporter, Work } from "./interpreter.ts";
+import { inputTokens, tierOf, visibleTools } from "./reserve.ts";
+import type { Account } from "./run.ts";
+import { parseAnswer } from "./structured.ts";
+
+export type CallDeps = {
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly health: Health;
+  readonly retries: RetryBudget;
+  /** The schema that validates a structured answer of this agent. */
+  readonly answerSchema: (spec: AgentSpec) => z.ZodType | undefined;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
+};
+
+/** Only these say that a provider is unwell; a refusal or a bad request does not (FEATURES A11). */
+const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "interrupted", "timeout"]);
+
+/** More characters than this a token, and the output is counted while it streams: it may have passed its hold. */
+const charsPerToken = 8;
+
+/** A call on its way; {@link Call.account} says at any time what it has cost. */
+export class Call {
+  private readonly deps: CallDeps;
+  private readonly work: Work;
+  private readonly report: Reporter;
+  private readonly input: CallInput;
+  private readonly tier: TierSpec;
+  private readonly provider: Provider;
+  private readonly key: string;
+  private readonly startedAt: number;
+  private firstAt: number | undefined;
+  private text = "";
+  private reasoning = "";
+  /** Half of a surrogate pair that waits for the other. */
+  private half = "";
+  private begun = false;
+
+  /** Null when the work cannot be performed as it is; then {@link problem} says why. */
+  static of(deps: CallDeps, work: Work, report: Reporter): Call | WorkError {
+    const input = work.ask.input as unknown as CallInput;
+    const tier = tierOf(work.spec, input.tier);
+    const provider = tier && deps.providers.get(tier.provider);
+    const call = callId(work.ask.ordinal);
+    if (!tier || !provider)
+      return {
+        code: "provider_rejected",
+        message: `the tier "${input.tier}" has no provider in this process; configure "${tier?.provider ?? input.tier}"`,
+        retryable: false,
+        call,
+        shown: 0,
+      };
+    const key = `${provider.name} ${tier.model} ${provider.endpoint}`;
+    const pass = deps.health.ask(key);
+    if (pass === "no")
+      return {
+        code: "provider_unavailable",
+        message: `the breaker of ${provider.name}/${tier.model} is open`,
+        retryable: false,
+        call,
+        shown: 0,
+        details: { reason: "breaker" },
+      };
+    if (!deps.retries.take(provider.name, input.retry)) {
+      if (pass === "probe") deps.health.report(key, "neutral");
+      return {
+        code: "provider_unavailable",
+        message: `the retry budget of ${provider.name} is used up`,
+        retryable: false,
+        call,
+        shown: 0,
+        details: { reason: "retry_budget" },
+      };
+    }
+    return new Call(deps, work, report, { input, tier, provider, key });
+  }
+
+  private constructor(
+    deps: CallDeps,
+    work: Work,
+    report: Reporter,
+    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string },
+  ) {
+    this.deps = deps;
+    this.work = work;
+    this.report = report;
+    this.input = found.input;
+    this.tier = found.tier;
+    this.provider = found.provider;
+    this.key = found.key;
+    this.startedAt = deps.clock();
+  }
+
+  readonly effect: Effect.Effect<Outcome> = Effect.suspend(() =>
+    Effect.callback<Outcome>((resume) => {
+      this.begun = true;
+      const abort = this.provider.stream(this.request(), (element) => {
+        if (element.type === "end") resume(Effect.succeed(this.ended(element)));
+        else if (element.type === "reasoning") {
+          this.firstAt ??= this.deps.clock();
+          this.reasoning += element.text;
+          this.report.reasoning(element.text);
+        } else if (!this.take(element.text)) {
+          abort();
+          this.deps.health.report(this.key, "neutral");
+          resume(
+            Effect.succeed(
+              this.failed({ code: "truncated", message: "the output passed what was reserved for it and was cut", retryable: false }),
+            ),
+          );
+        }
+      });
+      return Effect.sync(() => {
+        abort();
+        this.deps.health.report(this.key, "neutral");
+      });
+    }),
+  );
+
+  /** What it has cost up to here, for a call that was stopped or whose provider did not say. */
+  account(): Account {
+    const outputTokens = this.streamedTokens();
+    const cost = this.begun ? this.inputNano() + Math.ceil(outputTokens * this.outputRate()) : 0;
+    return this.accounted({
+      costNano: Math.min(this.work.holdNano, cost),
+      inputTokens: this.begun ? this.countedInput() : 0,
+      cachedTokens: 0,
+      outputTokens,
+      estimated: this.begun,
+    });
+  }
+
+  // --- while it streams
+
+  /** False when the output has passed its hold. */
+  private take(text: string): boolean {
+    this.firstAt ??= this.deps.clock();
+    let ready = this.half + text;
+    this.half = "";
+    const last = ready.charCodeAt(ready.length - 1);
+    if (last >= 0xd800 && last <= 0xdbff) {
+      this.half = ready.slice(-1);
+      ready = ready.slice(0, -1);
+    }
+    if (ready !== "") {
+      this.text += ready;
+      this.report.text(ready);
+    }
+    return this.text.length <= charsPerToken * this.work.maxTokens || this.streamedTokens() <= this.work.maxTokens;
+  }
+
+  private ended(end: ProviderEnd): Outcome {
+    if (this.half !== "") {
+      // The other half never came; alone it is no character.
+      this.half = "";
+      this.text += "\ufffd";
+      this.report.text("\ufffd");
+    }
+    if (end.error) return this.failed({ ...end.error, message: end.error.message }, end);
+    this.deps.health.report(this.key, "ok");
+    const output: CallOutput = {
+      call: callId(this.work.ask.ordinal),
+      // `error` has an error, handled above.
+      finish: end.finish as CallOutput["finish"],
+      text: this.text,
+      ...(end.tools?.length && { tools: end.tools }),
+      ...(end.opaque && { opaque: end.opaque }),
+      ...this.structured(end),
+    };
+    return { ok: true, value: output as unknown as Json, account: this.chargedFor(end) };
+  }
+
+  private failed(error: WorkError, end?: ProviderEnd): Outcome {
+    if (end) this.deps.health.report(this.key, unhealthy.has(error.code as ErrorCode) ? "failed" : "neutral");
+    const overdue = this.deps.clock() - this.startedAt >= this.work.remainingMs;
+    const value: WorkError = {
+      ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
+      call: callId(this.work.ask.ordinal),
+      shown: this.text.length,
+    };
+    return { ok: false, value: value as unknown as Json, account: end ? this.chargedFor(end) : this.account() };
+  }
+
+  private structured(end: ProviderEnd): { value: Json } | { problem: string } | undefined {
+    if (!this.input.structured || end.finish !== "stop") return undefined;
+    const schema = this.deps.answerSchema(this.work.spec);
+    if (!schema) return undefined;
+    const parsed = parseAnswer(this.text, schema);
+    return parsed.ok ? { value: parsed.value } : { problem: parsed.problem };
+  }
+
+  // --- money
+
+  private chargedFor(end: ProviderEnd): Account {
+    if (end.usage) {
+      const { inputTokens: input, cachedTokens, outputTokens } = end.usage;
+      return this.accounted({
+        costNano: costNano(this.tier.price, end.usage),
+        inputTokens: input,
+        cachedTokens,
+        outputTokens,
+        estimated: false,
+        model: end.model,
+      });
+    }
+    const refusedByStatus = end.error?.details?.status !== undefined && this.text === "" && this.reasoning === "";
+    if (end.unsent || refusedByStatus)
+      return this.accounted({ costNano: 0, inputTokens: 0, cachedTokens: 0, outputTokens: 0, estimated: false, model: end.model });
+    // An answer without usage, or a call that may have been answered unseen: what was reserved. A cut stream: what was streamed.
+    if (end.error && this.tier.stream) return { ...this.account(), model: end.model || this.tier.model };
+    return this.accounted({
+      costNano: this.work.holdNano,
+      inputTokens: this.countedInput(),
+      cachedTokens: 0,
+      outputTokens: this.work.maxTokens,
+      estimated: true,
+      model: end.model,
+    });
+  }
+
+  private accounted(part: Omit<Account, "durationMs" | "ttftMs" | "model"> & { model?: string }): Account {
+    const now = this.deps.clock();
+    return {
+      ...part,
+      model: part.model || this.tier.model,
+      durationMs: Math.round(now - this.startedAt),
+      ...(this.firstAt !== undefined && { ttftMs: Math.round(this.firstAt - this.startedAt) }),
+    };
+  }
+
+  /** The hold is input and output at their worst; what is not output is input. */
+  private inputNano(): number {
+    return this.work.holdNano - Math.ceil(this.work.maxTokens * this.outputRate());
+  }
+
+  private outputRate(): number {
+    return Math.max(this.tier.price.outputNano, ...(this.tier.price.long ?? []).map((step) => step.outputNano));
+  }
+
+  private countedInput(): number {
+    return inputTokens(this.input, this.work.spec, this.provider);
+  }
+
+  private streamedTokens(): number {
+    const { tokenizer } = this.provider;
+    return (this.text === "" ? 0 : countText(this.text, tokenizer)) + (this.reasoning === "" ? 0 : countText(this.reasoning, tokenizer));
+  }
+
+  private request(): ProviderRequest {
+    const { input, tier, work } = this;
+    const instructions = input.instructions ?? work.spec.instructions;
+    const tools = visibleTools(work.spec, input.tools);
+    return {
+      model: tier.model,
+      ...(instructions !== "" && { instructions }),
+      messages: input.messages,
+      ...(tools && { tools }),
+      maxOutputTokens: work.maxTokens,
+      ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
+      stream: tier.stream,
+      ...(tier.parameters && { parameters: tier.parameters }),
+      timeouts: work.remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, work.remainingMs) } : tier.timeouts,
+    };
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * The facts about work, made from asks and outcomes: `call.*`, `tool.*`, `input.*`. Machines emit only what they alone know.
+ * A fact here is without `run` and `seq`: the writer gives those.
+ */
+import type { AskInput, CallInput, CallOutput, ToolInput, ToolOutput, WorkError } from "../../machines/work.ts";
+import { asError } from "../../machines/work.ts";
+import type { Fact } from "../protocol/events.ts";
+import { askId, callId, toolId } from "../protocol/ids.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Usage } from "../protocol/run.ts";
+import type { AgentSpec } from "./agent.ts";
+import type { Account, ActorFact, Ask } from "./run.ts";
+
+export type NewFact = ActorFact & { readonly at: string };
+
+/** A stored fact as the event that clients see. */
+export const factOf = (run: string, seq: number, json: string): Fact => Object.assign({ run, seq }, JSON.parse(json) as object) as Fact;
+
+/** The actor that asked: the path without the work's own name. */
+export const askerOf = (ask: Ask): string => ask.path.slice(0, ask.path.lastIndexOf("/"));
+
+export const usageOf = (account: Pick<Account, "inputTokens" | "cachedTokens" | "outputTokens" | "estimated">): Usage => ({
+  input_tokens: account.inputTokens,
+  cached_tokens: account.cachedTokens,
+  output_tokens: account.outputTokens,
+  estimated: account.estimated,
+});
+
+const groupOf = (spec: AgentSpec, name: string): string => spec.tools.find((tool) => tool.name === name)?.group ?? "";
+
+/** The fact that granting an ask makes, or null. `hold_microusd` of a call is added by the store, which knows the grant. */
+export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number | undefined): NewFact | null {
+  const base = { at, actor: askerOf(ask) };
+  switch (ask.kind) {
+    case "call": {
+      const input = ask.input as unknown as CallInput;
+      const model = spec.tiers.find((tier) => tier.name === input.tier)?.model ?? "";
+      return {
+        type: "call.started",
+        ...base,
+        call: callId(ask.ordinal),
+        for: input.for,
+        step: input.step,
+        model,
+        tier: input.tier,
+        attempt: input.attempt,
+      };
+    }
+    case "tool": {
+      const input = ask.input as unknown as ToolInput;
+      return {
+        type: "tool.started",
+        ...base,
+        id: toolId(ask.ordinal),
+        tool: input.name,
+        group: groupOf(spec, input.name),
+        call: input.call,
+        input: input.input,
+      };
+    }
+    case "ask": {
+      const { expiresMs: _expiresMs, ...asked } = ask.input as unknown as AskInput;
+      return {
+        type: "input.requested",
+        ...base,
+        id: askId(ask.ordinal),
+        ...asked,
+        ...(asked.input !== undefined && { input_hash: ask.hash }),
+        expires_at: new Date(due ?? 0).toISOString(),
+      };
+    }
+    default:
+      return null;
+  }
+}
+
+/** How work ended. `text` is what a call had sent when it failed or was stopped. */
+export type Ending = {
+  readonly ok: boolean;
+  readonly value: Json;
+  readonly account?: Account | undefined;
+  readonly text?: string | undefined;
+};
+
+export function endedFact(ask: Ask, spec: AgentSpec, at: string, ending: Ending): NewFact | null {
+  const base = { at, actor: askerOf(ask) };
+  // An outcome that is not ok holds a WorkError by construction of whoever made it.
+  const error = ending.ok ? null : (ending.value as unknown as WorkError);
+  if (error?.denied) return null;
+  switch (ask.kind) {
+    case "call":
+      return { ...base, ...callFinished(ask, spec, ending, error) };
+    case "tool": {
+      const { name } = ask.input as unknown as ToolInput;
+      const fact = { ...base, id: toolId(ask.ordinal), tool: name, group: groupOf(spec, name) };
+      const duration_ms = ending.account?.durationMs ?? 0;
+      if (error) return { type: "tool.failed", ...fact, error: asError(error), duration_ms };
+      const { output, truncated } = ending.value as unknown as ToolOutput;
+      return { type: "tool.returned", ...fact, output, ...(truncated && { truncated }), duration_ms };
+    }
+    case "ask":
+      return {
+        type: "input.resolved",
+        ...base,
+        id: askId(ask.ordinal),
+        by: error ? "expiry" : "user",
+        answer: error ? null : ending.value,
+      };
+    default:
+      return null;
+  }
+}
+
+/** The fact for work that a stop ended (a cancel, a branch that lost). */
+export function stoppedFact(ask: Ask, spec: AgentSpec, at: string, account: Account | undefined, text: string): NewFact | null {
+  const base = { at, actor: askerOf(ask) };
+  switch (ask.kind) {
+    case "call": {
+      const { tier } = ask.input as unknown as CallInput;
+      const model = account?.model ?? spec.tiers.find((candidate) => candidate.name === tier)?.model ?? "";
+      return { ...base, type: "call.finished", call: callId(ask.ordinal), finish: "cancelled", text, model, ...accountFields(account) };
+    }
+    case "tool": {
+      const { name } = ask.input as unknown as ToolInput;
+      const error = { code: "cancelled", message: "the tool was stopped", retryable: false };
+      return {
+        ...base,
+        type: "tool.failed",
+        id: toolId(ask.ordinal),
+        tool: name,
+        group: groupOf(spec, name),
+        error,
+        duration_ms: account?.durationMs ?? 0,
+      };
+    }
+    case "ask":
+      return { ...base, type: "input.resolved", id: askId(ask.ordinal), by: "cancel", answer: null };
+    default:
+      return null;
+  }
+}
+
+/** The fact for a use of a tool that the supervisor refused. */
+export function refusedFact(
+  ask: Ask,
+  spec: AgentSpec,
+  at: string,
+  error: WorkError | { readonly code: string; readonly message: string; readonly retryable: boolean },
+): NewFact | null {
+  if (ask.kind !== "tool") return null;
+  const { name } = ask.input as unknown as ToolInput;
+  return { type: "tool.refused", at, actor: askerOf(ask), id: toolId(ask.ordinal), tool: name, group: groupOf(spec, name), error };
+}
+
+function callFinished(
+  ask: Ask,
+  spec: AgentSpec,
+  { value, account, text }: Ending,
+  error: WorkError | null,
+): { type: string; [key: string]: unknown } {
+  const { tier } = ask.input as unknown as CallInput;
+  const model = account?.model || spec.tiers.find((candidate) => candidate.name === tier)?.model || "";
+  const fact = { type: "call.finished", call: callId(ask.ordinal) };
+  if (error?.code === "lost") return { ...fact, finish: "lost", model, ...accountFields(account) };
+  if (error) return { ...fact, finish: "error", text: text ?? "", error: asError(error), model, ...accountFields(account) };
+  const output = value as unknown as CallOutput;
+  return {
+    ...fact,
+    finish: output.finish,
+    text: output.text,
+    ...(output.tools?.length && { tools: output.tools }),
+    model,
+    ...accountFields(account),
+  };
+}
+
+const accountFields = (account: Account | undefined): object => ({
+  usage: account ? usageOf(account) : { input_tokens: 0, cached_tokens: 0, output_tokens: 0, estimated: false },
+  cost_microusd: (account?.costNano ?? 0) / 1_000,
+  ...(account?.ttftMs !== undefined && { ttft_ms: account.ttftMs }),
+  duration_ms: account?.durationMs ?? 0,
+});

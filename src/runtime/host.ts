@@ -1,0 +1,348 @@
+/**
+ * The runs that live in this process: accepts, claims, recovers, delivers messages, lets go.
+ *
+ *  1. A run is advanced only by the owner of its current epoch; every commit checks it. Past the lease nothing is started
+ *     and everything is dropped: another process may own it.
+ *  2. A hint (a wake, a message) may be lost; the sweep finds within a second what it would have said.
+ *  3. A run that only waits leaves memory; its timer and its inbox bring it back.
+ */
+import { hostname } from "node:os";
+import { nanoid } from "nanoid";
+import type { AnyStateMachine, InspectionEvent } from "xstate";
+import type { Channel } from "../channels/channel.ts";
+import { EscapementError } from "../protocol/errors.ts";
+import type { Fact } from "../protocol/events.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Message } from "../protocol/messages.ts";
+import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
+import type { AgentSpec } from "./agent.ts";
+import type { NewFact } from "./facts.ts";
+import type { Interpreter } from "./interpreter.ts";
+import { Journal } from "./journal.ts";
+import { messagesOf, supervisorInput } from "./machine-input.ts";
+import { OwnedRun } from "./owned-run.ts";
+import { Divergence, replay } from "./recovery.ts";
+import type { Reserving } from "./reserve.ts";
+import { type Appraise, LiveRun } from "./run.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+export type HostOptions = {
+  readonly store: Store;
+  readonly channel: Channel;
+  readonly interpreter: Interpreter;
+  readonly scheduler: Scheduler;
+  readonly reserving: Reserving;
+  /** The supervisor over the machine `name@revision`; undefined where this process does not carry it. */
+  readonly machineOf: (machine: string) => AnyStateMachine | undefined;
+  readonly machines: readonly string[];
+  readonly specOf: (hash: string) => Promise<AgentSpec | null>;
+  readonly appraise: (spec: AgentSpec, info: RunInfo) => Appraise;
+  readonly inspect?: ((run: string, events: readonly InspectionEvent[]) => void) | undefined;
+  readonly onError?: ((message: string, run?: string) => void) | undefined;
+  /** The class that writes; a test may give one that breaks a rule on purpose. */
+  readonly journal?: new (
+    store: Store,
+    scheduler: Scheduler,
+  ) => Journal;
+};
+
+const leaseMs = 10_000;
+const heartbeatMs = 3_000;
+const sweepMs = 1_000;
+/** A wait shorter than this is waited for in memory. */
+const parkAfterMs = 5_000;
+/** Runs of a session whose turns are shown to the next one. */
+const sessionRuns = 20;
+
+export class Host {
+  readonly owner = `${hostname()}:${process.pid}:${nanoid(8)}`;
+  readonly journal: Journal;
+  private readonly options: HostOptions;
+  private readonly runs = new Map<string, OwnedRun>();
+  private readonly claiming = new Map<string, Promise<void>>();
+  private leaseUntil = 0;
+  private cancelTimers: (() => void)[] = [];
+  private closed = false;
+  private sweeping = false;
+  private dueTimer: { at: number; cancel: () => void } | null = null;
+
+  constructor(options: HostOptions) {
+    this.options = options;
+    this.journal = new (options.journal ?? Journal)(options.store, options.scheduler);
+  }
+
+  get size(): number {
+    return this.runs.size;
+  }
+
+  owns(run: string): OwnedRun | undefined {
+    return this.runs.get(run);
+  }
+
+  /** Takes the lease and what was left behind by owners that are gone. */
+  async open(): Promise<void> {
+    await this.beat();
+    const every = (ms: number, task: () => Promise<void>): void => {
+      let cancel = (): void => {};
+      const again = (): void => {
+        cancel = this.options.scheduler.after(ms, () => {
+          task()
+            .catch((error) => this.options.onError?.(String(error)))
+            .finally(() => !this.closed && again());
+        });
+      };
+      again();
+      this.cancelTimers.push(() => cancel());
+    };
+    every(heartbeatMs, () => this.beat());
+    every(sweepMs, () => this.sweep());
+    await this.sweep();
+  }
+
+  /** Stores a run and, unless its session is busy, starts it; both in one transaction where it can be. */
+  accept(run: string, info: RunInfo, spec: AgentSpec, fact: NewFact, idempotency?: Idempotency): Promise<EntryResult> {
+    const entry: AcceptEntry = {
+      type: "accept",
+      run,
+      info,
+      limitNano: Math.round(info.limits.max_cost_microusd * 1_000),
+      owner: this.owner,
+      facts: [JSON.stringify(fact)],
+      ...(idempotency && { idempotency }),
+    };
+    // A run with a session sees the turns before it, which are known only once it is its turn.
+    const owned =
+      info.session === undefined
+        ? this.adopt({ id: run, info, epoch: 1, progress: emptyProgress, spentNano: 0, status: "running" }, spec, undefined)
+        : undefined;
+    return new Promise((resolve) => {
+      this.journal.submit(entry, (result) => {
+        if (result.type === "accepted") this.options.channel.publish(run, [Object.assign(fact, { run, seq: 1 }) as unknown as Fact]);
+        else {
+          owned?.drop();
+          this.runs.delete(run);
+        }
+        if (result.type === "accepted" && !owned) {
+          // A queued run is told of by whoever will own it.
+          if (result.status === "queued") this.options.channel.release(run);
+          else this.begin(run, info, spec, result.epoch).catch((error) => this.options.onError?.(String(error), run));
+        }
+        resolve(result);
+      });
+      owned?.start();
+    });
+  }
+
+  /** A message that is durable: to the run if it lives here, else it is claimed. */
+  async deliver(run: string, message: InboxMessage): Promise<void> {
+    const owned = this.runs.get(run);
+    if (owned) owned.message(message);
+    else await this.claim(run);
+  }
+
+  /** Takes over one run that may need an owner. */
+  async claim(run: string): Promise<void> {
+    if (this.closed) return;
+    const known = this.claiming.get(run);
+    if (known) return known;
+    const task = this.take({ run, limit: 1 }).finally(() => this.claiming.delete(run));
+    this.claiming.set(run, task);
+    return task;
+  }
+
+  /** Lets go of everything at once, as a process that ends gracefully: its runs go on at the next start. */
+  async close(): Promise<void> {
+    this.closed = true;
+    for (const cancel of this.cancelTimers) cancel();
+    this.dueTimer?.cancel();
+    await this.journal.settled();
+    for (const run of [...this.runs.values()]) run.drop();
+    this.runs.clear();
+    this.journal.stop();
+    await this.options.store.release(this.owner);
+  }
+
+  // --- private
+
+  private adopt(
+    record: Pick<RunRecord, "id" | "info" | "epoch" | "progress" | "spentNano" | "status">,
+    spec: AgentSpec,
+    live: LiveRun | undefined,
+    history?: readonly Message[],
+  ): OwnedRun {
+    const owned = new OwnedRun(record, spec, (observe) => live ?? this.liveRun(record.info, spec, history, observe), {
+      journal: this.journal,
+      channel: this.options.channel,
+      interpreter: this.options.interpreter,
+      scheduler: this.options.scheduler,
+      reserving: this.options.reserving,
+      mayAct: () => this.mayAct(),
+      onGone: (gone, why, wakes) => this.gone(gone, why, wakes),
+      onIdle: (idle) => this.rest(idle),
+      inspect: this.options.inspect,
+    });
+    this.runs.set(record.id, owned);
+    return owned;
+  }
+
+  private liveRun(
+    info: RunInfo,
+    spec: AgentSpec,
+    history: readonly Message[] | undefined,
+    observe?: (event: InspectionEvent) => void,
+  ): LiveRun {
+    const machine = this.options.machineOf(info.machine);
+    if (!machine) throw new EscapementError("internal", `this process does not carry the machine ${info.machine}`);
+    return new LiveRun(machine, supervisorInput(spec, info, history), this.options.appraise(spec, info), observe);
+  }
+
+  /** Starts a run of a session: with what was said before it. */
+  private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
+    const history = info.session === undefined ? [] : await this.history(info);
+    const owned = this.adopt({ id: run, info, epoch, progress: emptyProgress, spentNano: 0, status: "running" }, spec, undefined, history);
+    owned.push({ type: "start", ...(history.length > 0 && { history: history as unknown as Json }), ...(cancel && { cancel }) });
+  }
+
+  private async history(info: RunInfo): Promise<readonly Message[]> {
+    const { rows } = await this.options.store.list({
+      tenant: info.tenant,
+      ...(info.user !== undefined && { user: info.user }),
+      session: info.session as string,
+      limit: sessionRuns + 1,
+    });
+    const messages: Message[] = [];
+    for (const row of rows.toReversed()) {
+      const { output } = row.progress;
+      if (row.progress.finishedAt === undefined || output === undefined || output === null) continue;
+      messages.push(...messagesOf(row.info.input), {
+        role: "assistant",
+        content: typeof output === "string" ? output : JSON.stringify(output),
+      });
+    }
+    return messages;
+  }
+
+  private async take(options: { run?: string; limit: number; dead?: readonly string[] }): Promise<void> {
+    const { store, scheduler, machines } = this.options;
+    const records = await store.claim(this.owner, { now: scheduler.now(), machines, ...options });
+    await Promise.all(records.map((record) => this.recover(record)));
+  }
+
+  private async recover(record: RunRecord): Promise<void> {
+    const { store, onError } = this.options;
+    this.runs.get(record.id)?.drop();
+    this.runs.delete(record.id);
+    try {
+      const spec = await this.options.specOf(record.info.agentHash);
+      if (!spec) throw new Divergence(`the definition of agent ${record.info.agent} (${record.info.agentHash}) is not in the store`);
+      const inbox = await store.inbox(record.id);
+      if (record.head === 0) {
+        const cancel = inbox.find((message) => message.kind === "cancel");
+        await this.begin(record.id, record.info, spec, record.epoch, cancel && (cancel.value as { reason?: string }));
+        return;
+      }
+      const live = await replay(store, record, (history) => this.liveRun(record.info, spec, history as readonly Message[] | undefined));
+      if (this.closed) return;
+      const owned = this.adopt(record, spec, live);
+      for (const message of inbox) owned.message(message);
+      owned.resume(record.open);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      onError?.(reason, record.id);
+      if (error instanceof Divergence) this.journal.submit({ type: "quarantine", run: record.id, epoch: record.epoch, reason }, () => {});
+      // Anything else (the store is down): the lease ends and the sweep tries again.
+    }
+  }
+
+  private gone(run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string): void {
+    if (this.runs.get(run.id) === run) this.runs.delete(run.id);
+    if (why === "broken") this.options.onError?.("a turn could not be written", run.id);
+    if (why === "parked") this.armDue(Math.min(...run.due.values()));
+    // A message may have come while it was parked.
+    if (why === "parked" && run.hasInput) void this.claim(run.id);
+    if (wakes !== undefined) void this.claim(wakes);
+  }
+
+  private rest(run: OwnedRun): void {
+    if (!run.onlyWaits) return;
+    const soonest = Math.min(...run.due.values());
+    if (soonest - this.options.scheduler.now() > parkAfterMs) run.park();
+  }
+
+  /** The next timer of a parked run is not left to the sweep alone. */
+  private armDue(at: number): void {
+    if (!Number.isFinite(at) || this.closed || (this.dueTimer && this.dueTimer.at <= at)) return;
+    this.dueTimer?.cancel();
+    const cancel = this.options.scheduler.after(at - this.options.scheduler.now(), () => {
+      this.dueTimer = null;
+      void this.sweep().catch((error) => this.options.onError?.(String(error)));
+    });
+    this.dueTimer = { at, cancel };
+  }
+
+  private mayAct(): boolean {
+    if (this.closed) return false;
+    if (this.options.scheduler.monotonic() < this.leaseUntil) return true;
+    this.dropAll();
+    return false;
+  }
+
+  /** The lease is over: another process may own these runs by now. */
+  private dropAll(): void {
+    const runs = [...this.runs.values()];
+    this.runs.clear();
+    for (const run of runs) run.drop();
+    if (runs.length > 0)
+      this.options.onError?.(`the lease ended before it could be renewed; ${runs.length} runs were dropped and will be taken up again`);
+  }
+
+  private async beat(): Promise<void> {
+    const { store, scheduler } = this.options;
+    const from = scheduler.monotonic();
+    try {
+      await store.heartbeat(this.owner, scheduler.now() + leaseMs);
+      // Counted from before the write, so that it ends here before it ends for others.
+      this.leaseUntil = from + leaseMs;
+    } catch (error) {
+      if (scheduler.monotonic() >= this.leaseUntil) this.dropAll();
+      throw error;
+    }
+  }
+
+  private async sweep(): Promise<void> {
+    if (this.sweeping || this.closed) return;
+    this.sweeping = true;
+    try {
+      if (!this.mayAct()) return;
+      const owners = await this.options.store.owners();
+      const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isDeadHere(owner));
+      await this.take({ limit: 256, dead });
+      const due = await this.options.store.nextDue();
+      if (due !== null) this.armDue(due);
+    } finally {
+      this.sweeping = false;
+    }
+  }
+}
+
+export const emptyProgress = {
+  steps: 0,
+  calls: 0,
+  toolCalls: 0,
+  inputTokens: 0,
+  cachedTokens: 0,
+  outputTokens: 0,
+  estimated: false,
+} as const;
+
+/** An owner of this host whose process is gone need not be waited for. */
+function isDeadHere(owner: string): boolean {
+  const [host, pid] = owner.split(":");
+  if (host !== hostname()) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}

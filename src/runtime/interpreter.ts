@@ -1,0 +1,101 @@
+/**
+ * The contract of the interpreter: the only place where work is performed. It is given work that was granted and committed,
+ * and says once how it ended; the owner makes that an input of the run.
+ */
+import { Cause, Effect, Exit } from "effect";
+import type { ToolInput } from "../../machines/work.ts";
+import type { ErrorCode } from "../protocol/errors.ts";
+import type { Json } from "../protocol/json.ts";
+import type { AgentSpec } from "./agent.ts";
+import { Call, type CallDeps } from "./call.ts";
+import type { Account, Ask } from "./run.ts";
+import type { Tool } from "./tool.ts";
+import { performTool } from "./tool-use.ts";
+
+export type Work = {
+  readonly run: string;
+  readonly ask: Ask;
+  readonly spec: AgentSpec;
+  readonly sensitive: boolean;
+  /** Output tokens that the grant allows; 0 for work without money. */
+  readonly maxTokens: number;
+  /** Nano-dollars that may be charged at most. */
+  readonly holdNano: number;
+  /** Milliseconds until the run's deadline. */
+  readonly remainingMs: number;
+};
+
+export type Outcome = { readonly ok: boolean; readonly value: Json; readonly account?: Account };
+
+export type Reporter = {
+  /** Exactly once, unless it was stopped; never before `perform` returned. */
+  done(outcome: Outcome): void;
+  /** More text of a call, as it is shown. Never splits a surrogate pair. */
+  text(text: string): void;
+  reasoning(text: string): void;
+  progress(message: string, done?: number, total?: number): void;
+};
+
+export interface Performing {
+  /** Interrupts at once (sockets are closed); nothing is reported any more. What it has cost up to here. */
+  stop(): Account | undefined;
+}
+
+export interface Interpreter {
+  perform(work: Work, report: Reporter): Performing;
+}
+
+/** Performs work for real. Each piece is an Effect on a fiber of its own; a stop interrupts it. */
+export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined }): Interpreter {
+  return {
+    perform(work, report) {
+      if (work.ask.kind === "call") {
+        const call = Call.of(deps, work, report);
+        if (call instanceof Call) {
+          const stop = run(call.effect, report);
+          return {
+            stop() {
+              stop();
+              return call.account();
+            },
+          };
+        }
+        return { stop: asStop(run(Effect.succeed({ ok: false, value: call as unknown as Json }), report)) };
+      }
+      if (work.ask.kind === "tool") {
+        const { name } = work.ask.input as unknown as ToolInput;
+        const tool = deps.toolOf(work.spec, name);
+        if (!tool)
+          return { stop: asStop(run(Effect.succeed(failure("tool_not_found", `there is no tool "${name}" in this process`)), report)) };
+        return { stop: asStop(run(performTool(tool, work, report, deps.clock), report)) };
+      }
+      // No cache is configured in this version: a lookup finds nothing.
+      return { stop: asStop(run(Effect.succeed({ ok: true, value: { hit: null } }), report)) };
+    },
+  };
+}
+
+/** Runs an effect to its one report; the result interrupts it. Nothing is reported before this returned. */
+function run(effect: Effect.Effect<Outcome>, report: Reporter): () => void {
+  let started = false;
+  let stopped = false;
+  const tell = (outcome: Outcome): void => {
+    if (stopped) return;
+    if (started) report.done(outcome);
+    else queueMicrotask(() => tell(outcome));
+  };
+  const fiber = Effect.runFork(effect);
+  fiber.addObserver((exit) => {
+    if (Exit.isSuccess(exit)) tell(exit.value);
+    else if (!stopped) tell(failure("internal", `performing work failed: ${Cause.pretty(exit.cause).slice(0, 500)}`));
+  });
+  started = true;
+  return () => {
+    stopped = true;
+    fiber.interruptUnsafe();
+  };
+}
+
+const asStop = (stop: () => void) => (): undefined => stop() as undefined;
+
+const failure = (code: ErrorCode, message: string): Outcome => ({ ok: false, value: { code, message, retryable: false } });

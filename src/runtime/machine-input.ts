@@ -1,0 +1,38 @@
+/**
+ * From an accepted start to the input of the run's machine: the conversation, the tiers, what the agent may use.
+ * Pure: a replay builds the same from what is stored.
+ */
+import type { AgentInput } from "../../machines/agent.ts";
+import type { SupervisorInput } from "../../machines/supervisor.ts";
+import type { Json } from "../protocol/json.ts";
+import type { InputMessage, Message } from "../protocol/messages.ts";
+import type { RunInfo } from "../stores/store.ts";
+import type { AgentSpec } from "./agent.ts";
+
+/** What every machine that runs an agent gets. `input` is what the client sent. */
+export type MachineInput = AgentInput & { readonly input: Json };
+
+export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonly Message[] = []): SupervisorInput {
+  const input: MachineInput = {
+    input: info.input,
+    messages: [...history, ...messagesOf(info.input)],
+    tiers: spec.tiers.map(({ name }) => name),
+    retries: spec.retries,
+    maxSteps: info.limits.max_steps,
+    onBudget: spec.onBudget,
+    ...(spec.degraded !== undefined && { degraded: spec.degraded }),
+    ...(spec.outputSchema !== undefined && { structured: true }),
+    tools: spec.tools.map(({ name, approval }) => ({ name, approval })),
+    parallelTools: spec.parallelTools,
+  };
+  // `single` is the request machine itself: it shows no tools, since nothing would answer what they ask for.
+  return { limits: info.limits, agent: (spec.machine.startsWith("single@") ? { ...input, tools: undefined } : input) as unknown as Json };
+}
+
+/** A string or `{messages}` is a conversation; any other input is shown to the model as JSON. */
+export function messagesOf(input: Json): readonly Message[] {
+  if (typeof input === "string") return [{ role: "user", content: input }];
+  if (typeof input === "object" && input !== null && "messages" in input && Array.isArray(input.messages))
+    return input.messages as readonly InputMessage[];
+  return [{ role: "user", content: JSON.stringify(input) }];
+}

@@ -1,0 +1,547 @@
+/**
+ * One run that this process owns: takes inputs, turns them, has each turn committed, and releases what it allows.
+ *
+ *  1. Machines may be ahead of the disk; the world may not: facts are published and work is started only by `committed`.
+ *     (A stop is the exception: it interrupts at once, since interrupting is always safe.)
+ *  2. At most `maxAhead` turns are uncommitted, and none after one that asks for money: whether a call was granted is known
+ *     before anything can stop it.
+ *  3. An outcome of work that an earlier turn stopped is no input: its cost was settled by that stop.
+ *  4. Once dropped (fenced, lease over, quarantined) it does nothing any more.
+ */
+import type { InspectionEvent } from "xstate";
+import type { AskInput, SleepInput, WorkError } from "../../machines/work.ts";
+import type { Channel, OpenCall } from "../channels/channel.ts";
+import type { Fact } from "../protocol/events.ts";
+import { askId, callId } from "../protocol/ids.ts";
+import type { Json } from "../protocol/json.ts";
+import type { InputKind, RunStatus } from "../protocol/run.ts";
+import {
+  type AskEntry,
+  type EntryResult,
+  type Grant,
+  grantFacts,
+  type InboxMessage,
+  type OpenAsk,
+  type RunInfo,
+  type RunProgress,
+  type RunRecord,
+  type TurnEntry,
+} from "../stores/store.ts";
+import type { AgentSpec } from "./agent.ts";
+import { endedFact, factOf, type NewFact, refusedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
+import type { Interpreter, Performing } from "./interpreter.ts";
+import type { Journal } from "./journal.ts";
+import type { Reserving } from "./reserve.ts";
+import type { Account, Ask, Input, LiveRun, OutcomeInput, Turn } from "./run.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+const maxAhead = 8;
+
+export type OwnedRunDeps = {
+  readonly journal: Journal;
+  readonly channel: Channel;
+  readonly interpreter: Interpreter;
+  readonly scheduler: Scheduler;
+  /** What a call may cost at most. */
+  readonly reserving: Reserving;
+  /** False when the lease is over: then nothing may start. */
+  readonly mayAct: () => boolean;
+  /** The run is no longer ours; `wakes` names a run that can go on now. */
+  readonly onGone: (run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string) => void;
+  /** Everything that it can do now is done and committed. */
+  readonly onIdle: (run: OwnedRun) => void;
+  readonly inspect?: ((run: string, events: readonly InspectionEvent[]) => void) | undefined;
+};
+
+/** A turn on its way to the disk. */
+type Pending = {
+  readonly turn: Turn;
+  readonly entry: TurnEntry;
+  readonly facts: readonly NewFact[];
+  readonly asks: readonly Ask[];
+  readonly inspected: readonly InspectionEvent[];
+};
+
+export class OwnedRun {
+  readonly id: string;
+  readonly info: RunInfo;
+  readonly spec: AgentSpec;
+  readonly epoch: number;
+  private readonly live: LiveRun;
+  private readonly deps: OwnedRunDeps;
+  private readonly inputs: Input[] = [];
+  private uncommitted = 0;
+  /** Uncommitted turns that ask for money: until the ledger has spoken, nothing is taken. */
+  private undecided = 0;
+  private gone = false;
+  private cancelling = false;
+  private lastAt = 0;
+  private readonly performing = new Map<number, Performing>();
+  private readonly timers = new Map<number, () => void>();
+  /** Open calls by ordinal: their text so far. */
+  private readonly calls = new Map<number, OpenCall>();
+  /** When waits end (ms since the epoch), by ordinal. */
+  readonly due = new Map<number, number>();
+  private readonly seen = new Set<string>();
+  private progress: RunProgress;
+  private spentNano: number;
+  private status: RunStatus;
+  private inspected: InspectionEvent[] = [];
+  private lastAnswer: { ordinal: number; text: string } | null = null;
+
+  constructor(
+    record: Pick<RunRecord, "id" | "info" | "epoch" | "progress" | "spentNano" | "status">,
+    spec: AgentSpec,
+    make: (observe?: (event: InspectionEvent) => void) => LiveRun,
+    deps: OwnedRunDeps,
+  ) {
+    this.id = record.id;
+    this.info = record.info;
+    this.epoch = record.epoch;
+    this.progress = record.progress;
+    this.spentNano = record.spentNano;
+    this.status = record.status;
+    this.spec = spec;
+    this.deps = deps;
+    this.live = make(deps.inspect && ((event) => this.inspected.push(event)));
+  }
+
+  get run(): LiveRun {
+    return this.live;
+  }
+
+  /** Head of the journal once everything taken is written. */
+  get head(): number {
+    return this.live.n;
+  }
+
+  get isIdle(): boolean {
+    return !this.gone && this.uncommitted === 0 && this.inputs.length === 0 && !this.live.hasEnded;
+  }
+
+  get hasInput(): boolean {
+    return this.inputs.length > 0;
+  }
+
+  /** Waits only for time or people: nothing is being performed. */
+  get onlyWaits(): boolean {
+    if (this.live.live.size === 0) return false;
+    for (const ask of this.live.live.values()) if (ask.kind !== "sleep" && ask.kind !== "ask") return false;
+    return true;
+  }
+
+  start(history?: Json): void {
+    this.push(history === undefined ? { type: "start" } : { type: "start", history });
+  }
+
+  /** A message from the inbox; one that was seen already is dropped. */
+  message(message: InboxMessage): void {
+    if (this.seen.has(message.nonce)) return;
+    this.seen.add(message.nonce);
+    if (message.kind === "cancel") {
+      this.cancelling = true;
+      this.push({ type: "message", nonce: message.nonce, kind: "cancel", value: message.value as { reason?: string } });
+    } else {
+      this.push({ type: "message", nonce: message.nonce, kind: "answer", ordinal: message.ordinal ?? -1, value: message.value });
+    }
+  }
+
+  /** Kept even when the run is gone: whoever let it go sees that something came ({@link hasInput}). */
+  push(input: Input): void {
+    this.inputs.push(input);
+    this.pump();
+  }
+
+  /** Gives the open work of a recovered run its next step: what was lost, what is done again, what is waited for. */
+  resume(open: readonly OpenAsk[]): void {
+    for (const { ordinal, denied, holdNano = 0, maxTokens = 0, due } of open) {
+      const ask = this.live.live.get(ordinal);
+      if (!ask) continue;
+      if (denied !== undefined) this.inputs.push(budgetDenial(ordinal, denied));
+      else if (ask.kind === "call") this.inputs.push(lostCall(ask, holdNano, maxTokens));
+      else if (ask.kind === "tool" && ask.class === "once") this.inputs.push(unknownTool(ordinal));
+      else this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
+    }
+    this.pump();
+    this.rest();
+  }
+
+  /** No longer ours: interrupts everything and forgets. Nothing is settled; the next owner does that. */
+  drop(): void {
+    if (this.gone) return;
+    this.gone = true;
+    for (const performing of this.performing.values()) performing.stop();
+    for (const cancel of this.timers.values()) cancel();
+    this.performing.clear();
+    this.timers.clear();
+    this.calls.clear();
+    this.deps.channel.release(this.id);
+  }
+
+  /** Leaves memory when nothing came in between. */
+  park(): void {
+    this.uncommitted++;
+    this.deps.journal.submit({ type: "park", run: this.id, epoch: this.epoch, head: this.head }, (result) => {
+      this.uncommitted--;
+      if (this.gone) return;
+      if (result.type === "fenced" || (result.type === "parked" && result.parked)) {
+        this.drop();
+        this.deps.onGone(this, result.type === "fenced" ? "fenced" : "parked");
+      } else this.pump();
+    });
+  }
+
+  // --- taking
+
+  private pump(): void {
+    while (!this.gone && this.inputs.length > 0 && this.uncommitted < maxAhead && this.undecided === 0 && !this.live.hasEnded) {
+      const input = this.inputs.shift() as Input;
+      if ((input.type === "outcome" || input.type === "progress") && !this.live.live.has(input.ordinal)) continue;
+      if (input.type === "message" && input.kind === "answer" && !this.live.live.has(input.ordinal)) continue;
+      this.take(input);
+    }
+  }
+
+  private take(input: Input): void {
+    const { scheduler } = this.deps;
+    const now = scheduler.now();
+    const at = Math.max(this.lastAt, now - this.info.createdAt);
+    this.lastAt = at;
+    const iso = new Date(this.info.createdAt + at).toISOString();
+    const facts: NewFact[] = [];
+    const closes: { ordinal: number; costNano: number }[] = [];
+
+    if (input.type === "start") {
+      facts.push({ type: "run.started", at: iso, actor: "run" });
+      this.progress = { ...this.progress, startedAt: now };
+    }
+    const settled =
+      input.type === "outcome" || (input.type === "message" && input.kind === "answer") ? this.live.live.get(input.ordinal) : undefined;
+    if (settled) this.settle(settled, input as Exclude<Input, { type: "start" }>, iso, facts, closes);
+    if (input.type === "progress") {
+      const { ordinal, type: _type, ...said } = input;
+      const ask = this.live.live.get(ordinal);
+      if (ask) facts.push({ type: "progress", at: iso, actor: ask.path, ...said });
+    }
+
+    const turn = this.live.turn(input, at);
+    for (const fact of turn.facts) facts.push(this.completed(fact as NewFact, iso));
+    for (const { ask, error } of turn.refused) {
+      const fact = refusedFact(ask, this.spec, iso, error);
+      if (fact) facts.push(fact);
+    }
+    for (const ask of turn.stops) this.stop(ask, iso, facts, closes);
+    if (turn.end) facts.push(this.finish(turn, iso));
+    const waits = this.waitingFor();
+    this.status = turn.end ? turn.end.status : waits.length > 0 && this.onlyWaits ? "waiting" : "running";
+    this.progress = {
+      ...this.progress,
+      steps: turn.meters.steps,
+      calls: turn.meters.calls,
+      toolCalls: turn.meters.tool_calls,
+      ...(waits.length > 0 ? { waitingFor: waits } : dropWaiting),
+    };
+
+    const entry: TurnEntry = {
+      type: "turn",
+      run: this.id,
+      epoch: this.epoch,
+      n: turn.n,
+      at,
+      body: JSON.stringify({
+        input,
+        ...(turn.asks.length > 0 && {
+          asks: turn.asks.map(({ ordinal, path, kind, class: kindOf, hash }) => [ordinal, path, kind, kindOf, hash]),
+        }),
+        ...(turn.stops.length > 0 && { stops: turn.stops.map(({ ordinal }) => ordinal) }),
+      }),
+      hash: turn.hash,
+      facts: facts.map((fact) => JSON.stringify(fact)),
+      asks: turn.asks.map((ask) => this.askEntry(ask, now, iso)),
+      closes,
+      ...(input.type === "message" && { consumes: input.nonce }),
+      ...(settled?.kind === "ask" && raise(settled, input)),
+      status: this.status,
+      progress: this.progress,
+    };
+    this.uncommitted++;
+    if (entry.asks.some((ask) => ask.reserve)) this.undecided++;
+    const pending: Pending = { turn, entry, facts, asks: turn.asks, inspected: this.inspected };
+    this.inspected = [];
+    this.deps.journal.submit(entry, (result) => this.committed(pending, result));
+  }
+
+  /** The ledger's and the readers' side of an outcome. */
+  private settle(
+    ask: Ask,
+    input: Exclude<Input, { type: "start" }>,
+    iso: string,
+    facts: NewFact[],
+    closes: { ordinal: number; costNano: number }[],
+  ): void {
+    const outcome = input.type === "outcome" ? input : undefined;
+    const account = outcome?.account;
+    closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
+    this.add(account);
+    const text = this.calls.get(ask.ordinal)?.text;
+    const ok = outcome ? outcome.ok : true;
+    const value = outcome ? outcome.value : (input as { value: Json }).value;
+    const fact = endedFact(ask, this.spec, iso, { ok, value, account, text });
+    if (fact) facts.push(fact);
+    if (fact?.type === "call.finished") this.keepText(ask, typeof fact.text === "string" ? fact.text : "");
+    this.forget(ask.ordinal);
+  }
+
+  private stop(ask: Ask, iso: string, facts: NewFact[], closes: { ordinal: number; costNano: number }[]): void {
+    const performing = this.performing.get(ask.ordinal);
+    const account = performing?.stop();
+    const text = this.calls.get(ask.ordinal)?.text ?? "";
+    closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
+    this.add(account);
+    // Work that was granted but not begun was told to nobody, except by its started fact: that one needs its end.
+    const fact = stoppedFact(ask, this.spec, iso, account, text);
+    if (fact) facts.push(fact);
+    if (ask.kind === "call") this.keepText(ask, text);
+    this.forget(ask.ordinal);
+  }
+
+  private keepText(ask: Ask, text: string): void {
+    if ((ask.input as { for?: string }).for === "answer" && text !== "") this.lastAnswer = { ordinal: ask.ordinal, text };
+  }
+
+  private forget(ordinal: number): void {
+    this.performing.delete(ordinal);
+    this.calls.delete(ordinal);
+    this.due.delete(ordinal);
+    this.timers.get(ordinal)?.();
+    this.timers.delete(ordinal);
+  }
+
+  private add(account: Account | undefined): void {
+    if (!account) return;
+    const { inputTokens, cachedTokens, outputTokens, estimated } = this.progress;
+    this.spentNano += account.costNano;
+    this.progress = {
+      ...this.progress,
+      inputTokens: inputTokens + account.inputTokens,
+      cachedTokens: cachedTokens + account.cachedTokens,
+      outputTokens: outputTokens + account.outputTokens,
+      estimated: estimated || account.estimated,
+    };
+  }
+
+  /** What only the runtime knows of a fact that a machine emitted. */
+  private completed(fact: NewFact, at: string): NewFact {
+    return Object.assign(fact, { at });
+  }
+
+  private finish(turn: Turn, iso: string): NewFact {
+    const end = turn.end as NonNullable<Turn["end"]>;
+    // A cancelled run gives what there was: the text of the last answer call.
+    const output = end.output ?? (end.status === "done" || end.status === "refused" ? null : (this.lastAnswer?.text ?? null));
+    this.progress = {
+      ...this.progress,
+      finishedAt: this.info.createdAt + turn.at,
+      output,
+      ...(end.error && { error: end.error as unknown as Json }),
+      ...(end.tier !== undefined && { tier: end.tier }),
+    };
+    return {
+      type: "run.finished",
+      at: iso,
+      actor: "run",
+      status: end.status,
+      output,
+      ...(end.error && { error: end.error }),
+      usage: usageOf(this.progress),
+      cost_microusd: this.spentNano / 1_000,
+      ...(end.tier !== undefined && { tier: end.tier }),
+      steps: turn.meters.steps,
+      calls: turn.meters.calls,
+    };
+  }
+
+  private waitingFor(): { id: string; kind: InputKind }[] {
+    const waits: { id: string; kind: InputKind }[] = [];
+    for (const ask of this.live.live.values())
+      if (ask.kind === "ask") waits.push({ id: askId(ask.ordinal), kind: (ask.input as unknown as AskInput).kind });
+    return waits;
+  }
+
+  private askEntry(ask: Ask, now: number, iso: string): AskEntry {
+    const due = this.dueOf(ask, now);
+    if (due !== undefined) this.due.set(ask.ordinal, due);
+    const started = startedFact(ask, this.spec, iso, due);
+    const reserve = ask.kind === "call" ? this.deps.reserving(ask, this.spec, this.info) : undefined;
+    return {
+      ordinal: ask.ordinal,
+      kind: ask.kind,
+      hash: ask.hash,
+      ...(reserve && { reserve }),
+      ...(due !== undefined && { due }),
+      ...(started && { started: { json: JSON.stringify(started), hold: ask.kind === "call" } }),
+    };
+  }
+
+  /** Waits end in time: a sleep with its jitter (upward, a quarter at most), a question with its expiry, both with the run's deadline. */
+  private dueOf(ask: Ask, now: number): number | undefined {
+    const deadline = this.info.createdAt + this.info.limits.deadline_ms;
+    if (ask.kind === "ask") return Math.min(deadline, now + (ask.input as unknown as AskInput).expiresMs);
+    if (ask.kind !== "sleep") return undefined;
+    const { ms, jitter } = ask.input as unknown as SleepInput;
+    return Math.min(deadline, Math.round(now + ms * (jitter ? 1 + this.deps.scheduler.random() / 4 : 1)));
+  }
+
+  // --- releasing
+
+  private committed(pending: Pending, result: EntryResult): void {
+    this.uncommitted--;
+    if (pending.entry.asks.some((ask) => ask.reserve)) this.undecided--;
+    if (this.gone) return;
+    if (result.type !== "written") {
+      this.drop();
+      this.deps.onGone(this, result.type === "fenced" ? "fenced" : "broken");
+      return;
+    }
+    this.release(pending, result);
+    if (this.deps.inspect && pending.inspected.length > 0) this.deps.inspect(this.id, pending.inspected);
+    if (pending.turn.end) {
+      this.drop();
+      this.deps.onGone(this, "ended", result.wakes);
+      return;
+    }
+    this.pump();
+    this.rest();
+  }
+
+  private release({ entry, facts, asks }: Pending, { firstSeq, grants }: EntryResult & { type: "written" }): void {
+    const iso = new Date(this.info.createdAt + entry.at).toISOString();
+    const published: Fact[] = [];
+    let seq = firstSeq;
+    // The facts of the turn are ours and complete: they become events as they are.
+    for (const fact of facts) published.push(Object.assign(fact, { run: this.id, seq: seq++ }) as unknown as Fact);
+    for (const json of grantFacts(entry.asks, grants, iso)) published.push(factOf(this.id, seq++, json));
+    this.deps.channel.publish(this.id, published);
+    for (let i = 0; i < asks.length; i++) {
+      const ask = asks[i] as Ask;
+      const grant = grants[i] as Grant;
+      if (!this.live.live.has(ask.ordinal)) continue;
+      if (!grant.granted) this.inputs.push(budgetDenial(ask.ordinal, grant.level));
+      else if (!this.cancelling) this.begin(ask, grant, (entry.asks[i] as AskEntry).due);
+    }
+  }
+
+  /** Starts granted work: performs it, or waits for its time. */
+  private begin(ask: Ask, grant: Grant & { granted: true }, due: number | undefined): void {
+    if (!this.deps.mayAct()) return;
+    if (ask.kind === "sleep" || ask.kind === "ask") {
+      if (due === undefined) return;
+      this.due.set(ask.ordinal, due);
+      const { scheduler } = this.deps;
+      this.timers.set(
+        ask.ordinal,
+        scheduler.after(due - scheduler.now(), () => this.push(this.timeUp(ask, due))),
+      );
+      return;
+    }
+    const { ordinal } = ask;
+    let open: OpenCall | undefined;
+    if (ask.kind === "call") {
+      const actor = ask.path.slice(0, ask.path.lastIndexOf("/"));
+      open = { call: callId(ordinal), for: (ask.input as { for: "answer" | "internal" }).for, actor, text: "", reasoning: "" };
+      this.calls.set(ordinal, open);
+      this.deps.channel.openCall(this.id, open);
+    }
+    const performing = this.deps.interpreter.perform(
+      {
+        run: this.id,
+        ask,
+        spec: this.spec,
+        sensitive: this.info.sensitive === true,
+        maxTokens: grant.maxTokens,
+        holdNano: grant.holdNano,
+        remainingMs: this.info.createdAt + this.info.limits.deadline_ms - this.deps.scheduler.now(),
+      },
+      {
+        done: (outcome) => {
+          if (this.performing.delete(ordinal)) this.push({ type: "outcome", ordinal, ...outcome });
+        },
+        text: (text) => {
+          if (!open) return;
+          open.text += text;
+          this.deps.channel.nudge(this.id);
+        },
+        reasoning: (text) => {
+          if (!open) return;
+          open.reasoning += text;
+          this.deps.channel.nudge(this.id);
+        },
+        progress: (message, done, total) =>
+          this.push({ type: "progress", ordinal, message, ...(done !== undefined && { done }), ...(total !== undefined && { total }) }),
+      },
+    );
+    this.performing.set(ordinal, performing);
+  }
+
+  private timeUp(ask: Ask, due: number): OutcomeInput {
+    const { ordinal } = ask;
+    this.timers.delete(ordinal);
+    const deadline = this.info.createdAt + this.info.limits.deadline_ms;
+    if (due >= deadline)
+      return failure(ordinal, {
+        code: "limit_hit",
+        message: "the run's deadline is over",
+        retryable: false,
+        details: { which: "deadline" },
+      });
+    if (ask.kind === "sleep") return { type: "outcome", ordinal, ok: true, value: { ms: (ask.input as unknown as SleepInput).ms } };
+    return failure(ordinal, { code: "timeout", message: "nobody answered in time", retryable: false });
+  }
+
+  private rest(): void {
+    if (this.isIdle) this.deps.onIdle(this);
+  }
+}
+
+const dropWaiting = { waitingFor: undefined } as unknown as { waitingFor?: never };
+
+const failure = (ordinal: number, error: WorkError, account?: Account): OutcomeInput => ({
+  type: "outcome",
+  ordinal,
+  ok: false,
+  value: error as unknown as Json,
+  ...(account && { account }),
+});
+
+const budgetDenial = (ordinal: number, level: string): OutcomeInput =>
+  failure(ordinal, {
+    code: "budget_exceeded",
+    message: `the ${level} budget does not allow this call`,
+    retryable: false,
+    denied: true,
+    call: callId(ordinal),
+    shown: 0,
+    details: { level },
+  });
+
+/** The process died during the call: whether it was answered is not known, so its whole hold is charged and marked. */
+const lostCall = (ask: Ask, holdNano: number, maxTokens: number): OutcomeInput =>
+  failure(
+    ask.ordinal,
+    { code: "lost", message: "the process died during this call", retryable: true, call: callId(ask.ordinal) },
+    { costNano: holdNano, inputTokens: 0, cachedTokens: 0, outputTokens: maxTokens, estimated: true, model: "", durationMs: 0 },
+  );
+
+const unknownTool = (ordinal: number): OutcomeInput =>
+  failure(ordinal, {
+    code: "tool_unknown",
+    message: "the process died while the tool ran; whether it took effect is not known",
+    retryable: false,
+  });
+
+/** A top-up raises the run's own limit. */
+function raise(ask: Ask, input: Input): { raiseNano?: number } {
+  if ((ask.input as unknown as AskInput).kind !== "budget" || input.type !== "message") return {};
+  const amount = (input.value as { amount_microusd?: number }).amount_microusd;
+  return amount === undefined ? {} : { raiseNano: Math.round(amount * 1_000) };
+}

@@ -1,0 +1,196 @@
+/**
+ * Reads one run's events: a position, and no queue. What is there is read when it is asked for, so that a slow reader holds
+ * nothing up and deltas merge by themselves. Facts come from the channel while it has them, else from the store.
+ *
+ *  1. Facts in order, without gap, each once.
+ *  2. All deltas of a call come before its `call.finished`, and joined they are its text; of a call that was finished
+ *     before the reader came, and of which its cursor says nothing, only `call.finished`.
+ */
+import type { Channel } from "../channels/channel.ts";
+import { type Cursor, formatCursor, parseCursor, startOfRun } from "../protocol/cursor.ts";
+import { EscapementError } from "../protocol/errors.ts";
+import type { Event, Fact } from "../protocol/events.ts";
+import type { EventReader, EventsOptions } from "../protocol/runs.ts";
+import type { RunRecord, Store } from "../stores/store.ts";
+import { factOf } from "./facts.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** Facts read from the store at once. */
+const page = 256;
+/** How often a run that lives in another process is looked at. */
+const pollMs = 1_000;
+
+type Following = { offset: number; reasoning: number; wanted: boolean };
+
+/** `record`: the run as the store had it when the reader came. Throws `invalid_request` for a cursor that cannot be. */
+export function readEvents(
+  record: RunRecord,
+  ends: boolean,
+  deps: { store: Store; channel: Channel; scheduler: Scheduler },
+  options: EventsOptions = {},
+): EventReader {
+  const { store, channel, scheduler } = deps;
+  const cursor: Cursor = options.after === undefined ? startOfRun : parseCursor(options.after);
+  const run = record.id;
+  const topic = channel.join(run);
+  const head = Math.max(record.seq, topic.seq);
+  if (cursor.seq > head) {
+    topic.leave();
+    throw new EscapementError("invalid_request", `the cursor ${options.after} lies after the run's last event (${head})`, {
+      run,
+      details: { path: "after" },
+    });
+  }
+  let { seq } = cursor;
+  /** Calls finished up to here were finished before the reader came. */
+  const cameAt = head;
+  const calls = new Map<string, Following>();
+  for (const [call, offset] of cursor.calls) calls.set(call, { offset, reasoning: 0, wanted: true });
+  // An unfinished call whose start the client has seen, without an offset: its text from 0.
+  for (const open of topic.calls.values()) if (!calls.has(open.call)) calls.set(open.call, { offset: 0, reasoning: 0, wanted: true });
+  const seen = new Set<string>(cursor.calls.keys());
+  let ended = ends || topic.ended;
+  let finished = false;
+  let closed = false;
+  let wakeUp: (() => void) | undefined;
+
+  const nextFacts = async (): Promise<readonly Fact[]> => {
+    if (topic.seq > seq) {
+      const facts = topic.factsAfter(seq);
+      if (facts) return facts;
+    } else if (!(seq < head)) return [];
+    return (await store.facts(run, seq, page)).map((row) => factOf(run, row.seq, row.json));
+  };
+
+  const take = (facts: readonly Fact[], events: Event[]): void => {
+    for (const fact of facts) {
+      if (fact.type === "call.started") {
+        const wanted = options.internal === true || fact.for === "answer";
+        const known = calls.get(fact.call);
+        if (known) known.wanted = wanted;
+        else calls.set(fact.call, { offset: 0, reasoning: 0, wanted });
+        seen.add(fact.call);
+      } else if (fact.type === "call.finished") {
+        const call = calls.get(fact.call);
+        const isOwed = fact.seq > cameAt || cursor.calls.has(fact.call);
+        if (call?.wanted && isOwed && fact.text !== undefined && fact.text.length > call.offset) {
+          events.push({
+            run,
+            seq,
+            type: "text.delta",
+            at: fact.at,
+            actor: fact.actor,
+            call: fact.call,
+            offset: call.offset,
+            text: fact.text.slice(call.offset),
+          });
+        }
+        calls.delete(fact.call);
+      } else if (fact.type === "run.finished") {
+        ended = true;
+        finished = true;
+      }
+      seq = fact.seq;
+      events.push(fact);
+    }
+  };
+
+  const takeText = (events: Event[]): void => {
+    for (const open of topic.calls.values()) {
+      const call = calls.get(open.call);
+      // The start of a call is a fact: its text is not told before that was read.
+      if (!call?.wanted || (seq < topic.seq && !seen.has(open.call))) continue;
+      if (open.for === "internal" && options.internal !== true) continue;
+      const at = new Date(scheduler.now()).toISOString();
+      if (open.reasoning.length > call.reasoning) {
+        events.push({
+          run,
+          seq,
+          type: "reasoning.delta",
+          at,
+          actor: open.actor,
+          call: open.call,
+          offset: call.reasoning,
+          text: open.reasoning.slice(call.reasoning),
+        });
+        call.reasoning = open.reasoning.length;
+      }
+      if (open.text.length > call.offset) {
+        events.push({
+          run,
+          seq,
+          type: "text.delta",
+          at,
+          actor: open.actor,
+          call: open.call,
+          offset: call.offset,
+          text: open.text.slice(call.offset),
+        });
+        call.offset = open.text.length;
+      }
+    }
+  };
+
+  const sleep = (): Promise<void> =>
+    new Promise((resolve) => {
+      let unwait = (): void => {};
+      // The run may be advancing in another process.
+      const look = async (): Promise<void> => {
+        const now = await store.get(run).catch(() => null);
+        if (now && now.seq > Math.max(seq, topic.seq)) behind = true;
+        done();
+      };
+      const unpoll = topic.live ? () => {} : scheduler.after(pollMs, () => void look());
+      const done = (): void => {
+        unpoll();
+        unwait();
+        wakeUp = undefined;
+        resolve();
+      };
+      wakeUp = done;
+      unwait = topic.wait(done);
+    });
+
+  let behind = false;
+  const readFromStore = async (events: Event[]): Promise<void> => {
+    behind = false;
+    take(
+      (await store.facts(run, seq, page)).map((row) => factOf(run, row.seq, row.json)),
+      events,
+    );
+  };
+
+  const reader: EventReader = {
+    async read() {
+      for (;;) {
+        if (closed || finished) {
+          reader.close();
+          return null;
+        }
+        const events: Event[] = [];
+        if (behind) await readFromStore(events);
+        const facts = await nextFacts();
+        take(facts, events);
+        if (!finished && seq >= topic.seq) takeText(events);
+        if (events.length > 0) return events;
+        if (ended && seq >= Math.max(head, topic.seq)) finished = true;
+        else await sleep();
+      }
+    },
+    cursor: () =>
+      formatCursor({ seq, calls: new Map([...calls].filter(([, call]) => call.wanted).map(([call, { offset }]) => [call, offset])) }),
+    close() {
+      closed = true;
+      topic.leave();
+      wakeUp?.();
+    },
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (let events = await reader.read(); events !== null; events = await reader.read()) yield* events;
+      } finally {
+        reader.close();
+      }
+    },
+  };
+  return reader;
+}

@@ -1,0 +1,65 @@
+/** What a call may cost at most, and on which budgets: the ledger's question, asked with the turn that asks for the call. */
+import type { CallInput } from "../../machines/work.ts";
+import { worstCase } from "../money/prices.ts";
+import { countInput } from "../money/tokens.ts";
+import type { Provider, ToolSpec } from "../providers/provider.ts";
+import type { MeterRef, Reserve, RunInfo } from "../stores/store.ts";
+import type { AgentSpec, TierSpec } from "./agent.ts";
+import type { Ask } from "./run.ts";
+
+/** Undefined: the ask needs no money because it will not be performed (unknown tier; the interpreter says so). */
+export type Reserving = (ask: Ask, spec: AgentSpec, info: RunInfo) => Reserve | undefined;
+
+/** Below this many output tokens an answer makes no sense: the call is denied instead of cut. */
+const minTokens = 16;
+
+const toolSpecs = new WeakMap<AgentSpec, Map<string, readonly ToolSpec[]>>();
+
+/** The tools that a call shows, the same array for the same names, so that what is made of them can be kept. */
+export function visibleTools(spec: AgentSpec, names: readonly string[] | undefined): readonly ToolSpec[] | undefined {
+  if (!names || names.length === 0) return undefined;
+  let known = toolSpecs.get(spec);
+  if (!known) {
+    known = new Map();
+    toolSpecs.set(spec, known);
+  }
+  const key = names.join();
+  let tools = known.get(key);
+  if (!tools) {
+    tools = spec.tools.filter((tool) => names.includes(tool.name)).map(({ name, description, schema }) => ({ name, description, schema }));
+    known.set(key, tools);
+  }
+  return tools;
+}
+
+export const tierOf = (spec: AgentSpec, name: string): TierSpec | undefined => spec.tiers.find((tier) => tier.name === name);
+
+/** Upper bound of a call's input tokens. */
+export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provider): number {
+  const tools = visibleTools(spec, input.tools);
+  return countInput(
+    {
+      instructions: input.instructions ?? spec.instructions,
+      messages: input.messages,
+      ...(tools && { tools }),
+      ...(input.structured && spec.outputSchema !== undefined && { schema: { name: "answer", schema: spec.outputSchema } }),
+    },
+    provider.tokenizer,
+  );
+}
+
+/** `systemPerHourNano`: the budget of the whole system; no meter where there is none. `now` in ms since the epoch. */
+export function reserving(providers: ReadonlyMap<string, Provider>, systemPerHourNano: number | undefined, now: () => number): Reserving {
+  return (ask, spec) => {
+    const input = ask.input as unknown as CallInput;
+    const tier = tierOf(spec, input.tier);
+    const provider = tier && providers.get(tier.provider);
+    if (!tier || !provider) return undefined;
+    const maxTokens = Math.min(spec.limits.max_output_tokens, tier.maxOutputTokens);
+    const meters: MeterRef[] =
+      systemPerHourNano === undefined
+        ? []
+        : [{ key: `system/${new Date(now()).toISOString().slice(0, 13)}`, level: "system", limitNano: systemPerHourNano }];
+    return { ...worstCase(tier.price, inputTokens(input, spec, provider)), maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
+  };
+}

@@ -1,0 +1,383 @@
+/**
+ * A run in memory: its actor system, advanced turn by turn. No store, no time, no promise, no I/O.
+ *
+ * `turn()` delivers one input and lets the whole system come to rest (XState is synchronous), puts each ask before the
+ * supervisor, and returns what happened. Nothing of it has left the process then: the owner commits it first.
+ *
+ *  1. The same inputs in the same order give the same turns; their `hash` says so at replay.
+ *  2. An ask that was stopped or denied in the turn that made it consumes its ordinal and is told to nobody.
+ *  3. Only the observer here touches XState, and it never throws: an observer that throws wedges a mailbox for good.
+ */
+import { hash as digest } from "node:crypto";
+import { type AnyActorRef, type AnyStateMachine, createActor, type InspectionEvent } from "xstate";
+import type { Meters, SupervisorInput, SupervisorOutput, WorkAsked, WorkDenied } from "../../machines/supervisor.ts";
+import type { WorkError, WorkKind } from "../../machines/work.ts";
+import type { ErrorBody } from "../protocol/errors.ts";
+import type { Json } from "../protocol/json.ts";
+import { bindSystem, type WorkRef } from "./work-logic.ts";
+
+/** What a run is advanced by. Exactly this is in the record, and what is delivered is what JSON gives back. */
+export type Input =
+  /** `input` is the supervisor's; only what is not in the run's own row is recorded. With `cancel`, it was cancelled before it began. */
+  | { readonly type: "start"; readonly history?: Json; readonly cancel?: { readonly reason?: string } }
+  | OutcomeInput
+  | { readonly type: "message"; readonly nonce: string; readonly kind: "cancel"; readonly value: { readonly reason?: string } }
+  | { readonly type: "message"; readonly nonce: string; readonly kind: "answer"; readonly ordinal: number; readonly value: Json }
+  /** What a tool says on its way: a fact, nothing that a machine sees. */
+  | { readonly type: "progress"; readonly ordinal: number; readonly message: string; readonly done?: number; readonly total?: number };
+
+export type OutcomeInput = {
+  readonly type: "outcome";
+  readonly ordinal: number;
+  readonly ok: boolean;
+  /** What the machine gets: a value or a {@link WorkError}. */
+  readonly value: Json;
+  /** What the owner and the ledger get. */
+  readonly account?: Account;
+};
+
+/** What performing work took. Money in nano-dollars, times in ms. */
+export type Account = {
+  readonly costNano: number;
+  readonly inputTokens: number;
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  readonly estimated: boolean;
+  readonly model: string;
+  readonly durationMs: number;
+  readonly ttftMs?: number;
+};
+
+/** Work that was asked for and let through by the supervisor. */
+export type Ask = {
+  readonly ordinal: number;
+  /** Ids from the root: `run/agent/request-2/call`. */
+  readonly path: string;
+  readonly kind: WorkKind;
+  readonly class: string;
+  readonly hash: string;
+  readonly input: Json;
+};
+
+/** A fact as it leaves a machine, with the path of its actor. */
+export type ActorFact = { readonly type: string; readonly actor: string; readonly [key: string]: unknown };
+
+export type Turn = {
+  readonly n: number;
+  readonly at: number;
+  readonly asks: readonly Ask[];
+  /** Work that was stopped. */
+  readonly stops: readonly Ask[];
+  readonly facts: readonly ActorFact[];
+  /** Asks that the supervisor refused in this turn. */
+  readonly refused: readonly { readonly ask: Ask; readonly error: ErrorBody }[];
+  readonly hash: string;
+  readonly meters: Meters;
+  /** Set by the turn that ended the run. */
+  readonly end: SupervisorOutput | null;
+};
+
+/** What the runtime knows of work and a machine does not. Pure: it is asked again at replay. */
+export type Appraise = (kind: WorkKind, input: Json) => { readonly class: string; readonly hash: string; readonly problem?: ErrorBody };
+
+type Live = Ask & { readonly ref: WorkRef };
+
+export class LiveRun {
+  /** Turns taken. */
+  n = 0;
+  readonly live = new Map<number, Live>();
+  private root: AnyActorRef | undefined;
+  private nextOrdinal = 0;
+  private readonly paths = new WeakMap<AnyActorRef, { path: string; depth: number }>();
+  private readonly names = new WeakMap<AnyActorRef, Map<string, number>>();
+  private readonly states = new WeakMap<AnyActorRef, unknown>();
+  /** States that an actor passed before it was started. */
+  private readonly unborn = new WeakMap<AnyActorRef, unknown[]>();
+  private readonly ordinals = new Map<AnyActorRef, number>();
+  // of the turn in hand
+  private at = 0;
+  private asks: Live[] = [];
+  private stops: Ask[] = [];
+  private facts: ActorFact[] = [];
+  private denials: WorkDenied[] = [];
+  private refused: { ask: Ask; error: ErrorBody }[] = [];
+  private outputs: unknown[] = [];
+  private broken = false;
+  private thrown: unknown;
+
+  private readonly machine: AnyStateMachine;
+  private readonly input: SupervisorInput;
+  private readonly appraise: Appraise;
+  private readonly observe: ((event: InspectionEvent) => void) | undefined;
+
+  /** `observe` gets XState's own inspection events; it is called during the turn and must only collect. */
+  constructor(machine: AnyStateMachine, input: SupervisorInput, appraise: Appraise, observe?: (event: InspectionEvent) => void) {
+    this.machine = machine;
+    this.input = input;
+    this.appraise = appraise;
+    this.observe = observe;
+  }
+
+  get hasEnded(): boolean {
+    return this.root !== undefined && this.root.getSnapshot().status !== "active";
+  }
+
+  /** Delivers one input. An outcome must be of live work (see {@link live}); the caller drops others. */
+  turn(input: Input, at: number): Turn {
+    this.at = at;
+    this.asks = [];
+    this.stops = [];
+    this.facts = [];
+    this.outputs = [];
+    this.refused = [];
+    this.broken = false;
+    this.deliver(input);
+    for (let i = 0; i < this.asks.length; i++) this.supervise(this.asks[i] as Live);
+    if (this.broken) this.stopOrphans();
+    const born = new Set(this.asks.map((ask) => ask.ordinal));
+    const asks = this.asks.filter((ask) => this.live.has(ask.ordinal));
+    const stops = this.stops.filter(({ ordinal }) => !born.has(ordinal));
+    const end = this.end();
+    return {
+      n: ++this.n,
+      at,
+      asks,
+      stops,
+      facts: this.facts,
+      refused: this.refused,
+      hash: this.hash(asks, stops),
+      meters: this.meters(),
+      end,
+    };
+  }
+
+  /** Children by path, for the journal and the page: the value and context of each machine that is active. */
+  actors(): { actor: string; machine: string; value: unknown; context: unknown }[] {
+    const found: { actor: string; machine: string; value: unknown; context: unknown }[] = [];
+    const visit = (ref: AnyActorRef): void => {
+      const snapshot = ref.getSnapshot();
+      if (!("value" in snapshot)) return;
+      found.push({ actor: this.path(ref), machine: machineId(ref), value: snapshot.value, context: snapshot.context });
+      for (const child of Object.values(snapshot.children as Record<string, AnyActorRef | undefined>)) if (child) visit(child);
+    };
+    if (this.root) visit(this.root);
+    return found;
+  }
+
+  // --- called by the work's logic (see work-logic.ts)
+
+  ask(kind: WorkKind, input: Json, self: AnyActorRef): void {
+    const path = this.path(self);
+    const appraised = this.appraise(kind, input);
+    const ask: Live = {
+      ordinal: this.nextOrdinal++,
+      path,
+      kind,
+      input,
+      class: appraised.class,
+      hash: appraised.hash,
+      ref: self as WorkRef,
+    };
+    for (const other of this.live.values()) if (other.path === path) throw new Error(`two living pieces of work at one path: ${path}`);
+    this.asks.push(ask);
+    this.live.set(ask.ordinal, ask);
+    this.ordinals.set(self, ask.ordinal);
+    if (appraised.problem) this.problems.set(ask.ordinal, appraised.problem);
+  }
+
+  stopped(self: AnyActorRef): void {
+    const ordinal = this.ordinals.get(self);
+    if (ordinal === undefined) return;
+    this.ordinals.delete(self);
+    const work = this.live.get(ordinal);
+    if (!work) return;
+    this.live.delete(ordinal);
+    this.stops.push(work);
+  }
+
+  // --- private
+
+  private readonly problems = new Map<number, ErrorBody>();
+
+  private deliver(input: Input): void {
+    switch (input.type) {
+      case "start": {
+        const root = createActor(this.machine, { input: this.input, id: "run", inspect: (event) => this.inspect(event) });
+        this.root = root;
+        bindSystem(root.system, this);
+        root.subscribe({
+          error: (error) => {
+            this.thrown = error;
+          },
+        });
+        root.start();
+        if (input.cancel) root.send({ type: "cancel", reason: input.cancel.reason });
+        return;
+      }
+      case "outcome":
+        this.settle(input.ordinal, input.ok, input.value);
+        return;
+      case "message":
+        if (input.kind === "answer") this.settle(input.ordinal, true, input.value);
+        else this.root?.send({ type: "cancel", reason: input.value.reason });
+    }
+  }
+
+  private settle(ordinal: number, ok: boolean, value: Json): void {
+    const work = this.live.get(ordinal);
+    if (!work) throw new Error(`an outcome for work that is not live: ${ordinal}`);
+    this.live.delete(ordinal);
+    this.ordinals.delete(work.ref);
+    // An outcome that is not ok holds a WorkError by construction of whoever made it.
+    work.ref.send(ok ? { type: "work.done", value } : { type: "work.failed", error: value as unknown as WorkError });
+  }
+
+  /** Asks the supervisor about one ask; it may already be gone by what an earlier denial led to. */
+  private supervise(ask: Live): void {
+    if (!this.live.has(ask.ordinal) || this.root?.getSnapshot().status !== "active") return;
+    const problem = this.problems.get(ask.ordinal);
+    this.problems.delete(ask.ordinal);
+    const attempt = ask.kind === "call" ? (ask.input as { attempt?: number }).attempt : undefined;
+    const asked: WorkAsked = {
+      type: "work.asked",
+      ordinal: ask.ordinal,
+      kind: ask.kind,
+      at: this.at,
+      depth: this.paths.get(ask.ref)?.depth ?? 0,
+      isStep: attempt === 1,
+      ...(problem && { problem }),
+    };
+    this.denials = [];
+    this.root.send(asked);
+    for (const { ordinal, error } of this.denials) {
+      if (ordinal === ask.ordinal && this.live.has(ordinal)) {
+        this.refused.push({ ask, error });
+        this.settle(ordinal, false, { ...error, denied: true, ...(ask.kind === "call" && { call: `c${ordinal}`, shown: 0 }) } as Json);
+      }
+    }
+  }
+
+  /** A machine that throws leaves its children running, and not even the root's stop reaches them. */
+  private stopOrphans(): void {
+    for (const [ordinal, work] of this.live) {
+      for (let actor: AnyActorRef | undefined = parent(work.ref); actor; actor = parent(actor)) {
+        if (actor.getSnapshot().status === "active") continue;
+        this.live.delete(ordinal);
+        this.ordinals.delete(work.ref);
+        this.stops.push(work);
+        break;
+      }
+    }
+  }
+
+  private end(): SupervisorOutput | null {
+    if (!this.root) return null;
+    const snapshot = this.root.getSnapshot();
+    if (snapshot.status === "active") return null;
+    if (snapshot.status === "done") return snapshot.output as SupervisorOutput;
+    const message = this.thrown instanceof Error ? this.thrown.message : String(this.thrown);
+    return { status: "failed", output: null, error: { code: "internal", message: `a machine failed: ${message}`, retryable: false } };
+  }
+
+  private meters(): Meters {
+    return (this.root?.getSnapshot().context as { meters?: Meters } | undefined)?.meters ?? { steps: 0, calls: 0, tool_calls: 0 };
+  }
+
+  private hash(asks: readonly Ask[], stops: readonly Ask[]): string {
+    let text = "";
+    for (const ask of asks) text += `a${ask.ordinal} ${ask.path} ${ask.kind} ${ask.class} ${ask.hash}\n`;
+    for (const { ordinal } of stops) text += `s${ordinal}\n`;
+    for (const fact of this.facts) if (fact.type !== "state" && fact.type !== "progress") text += `f${JSON.stringify(fact)}\n`;
+    for (const output of this.outputs) text += `o${JSON.stringify(output)}\n`;
+    return digest("sha1", text, "base64url").slice(0, 16);
+  }
+
+  /** XState's inspection: paths at an actor's birth, facts it emits, states it enters, outputs it ends with. */
+  private inspect(event: InspectionEvent): void {
+    switch (event.type) {
+      case "@xstate.actor": {
+        const ref = event.actorRef as AnyActorRef;
+        this.name(ref);
+        if ("implementations" in ((ref as unknown as { logic: object }).logic ?? {}))
+          ref.on("*", (emitted) => this.emitted(ref, emitted as { type: string }));
+        break;
+      }
+      case "@xstate.microstep": {
+        const ref = event.actorRef as AnyActorRef;
+        const { value } = event.snapshot as { value?: unknown };
+        if (event.event.type !== "xstate.init") {
+          this.entered(ref, value);
+          break;
+        }
+        // An actor passes its first states when it is made, before its parent's own transition is told: they wait for its start.
+        const source = (event._transitions[0]?.source as { path?: readonly string[] } | undefined)?.path;
+        const passed = this.unborn.get(ref) ?? (source?.length ? [stateValue(source)] : []);
+        this.unborn.set(ref, [...passed, value]);
+        break;
+      }
+      case "@xstate.event":
+        if (event.event.type === "xstate.init") {
+          const ref = event.actorRef as AnyActorRef;
+          for (const value of this.unborn.get(ref) ?? []) this.entered(ref, value);
+          this.unborn.delete(ref);
+          this.entered(ref, (ref.getSnapshot() as { value?: unknown }).value);
+        }
+        break;
+      case "@xstate.snapshot": {
+        const snapshot = event.snapshot as { status: string; output?: unknown; value?: unknown };
+        if (snapshot.status === "error") this.broken = true;
+        if (snapshot.status === "done" && snapshot.value !== undefined) this.outputs.push(snapshot.output);
+        break;
+      }
+    }
+    this.observe?.(event);
+  }
+
+  private emitted(ref: AnyActorRef, emitted: { type: string }): void {
+    if (emitted.type === "work.denied") {
+      this.denials.push(emitted as WorkDenied);
+      return;
+    }
+    const actor = this.path(ref);
+    const request = emitted.type.startsWith("request.") ? { request: actor.slice(actor.lastIndexOf("/") + 1) } : undefined;
+    this.facts.push({ ...emitted, ...request, actor });
+  }
+
+  private entered(ref: AnyActorRef, value: unknown): void {
+    if (value === undefined || sameValue(this.states.get(ref), value)) return;
+    this.states.set(ref, value);
+    this.facts.push({ type: "state", actor: this.path(ref), machine: machineId(ref), value });
+  }
+
+  /** Ids are unique among living siblings; one used again gets a number, so that a path names one actor of a run. */
+  private name(ref: AnyActorRef): void {
+    const above = parent(ref);
+    if (!above) {
+      this.paths.set(ref, { path: "run", depth: 0 });
+      return;
+    }
+    let used = this.names.get(above);
+    if (!used) {
+      used = new Map();
+      this.names.set(above, used);
+    }
+    const count = (used.get(ref.id) ?? 0) + 1;
+    used.set(ref.id, count);
+    const { path, depth } = this.paths.get(above) as { path: string; depth: number };
+    this.paths.set(ref, { path: `${path}/${ref.id}${count > 1 ? `-${count}` : ""}`, depth: depth + 1 });
+  }
+
+  private path(ref: AnyActorRef): string {
+    return this.paths.get(ref)?.path ?? ref.id;
+  }
+}
+
+// XState keeps the parent and the logic of an actor in fields that its public type does not show.
+const parent = (ref: AnyActorRef): AnyActorRef | undefined => (ref as unknown as { _parent?: AnyActorRef })._parent;
+const machineId = (ref: AnyActorRef): string => (ref as unknown as { logic: { id?: string } }).logic.id ?? ref.id;
+
+const stateValue = (path: readonly string[]): unknown =>
+  path.slice(0, -1).reduceRight<unknown>((value, key) => ({ [key]: value }), path.at(-1));
+
+const sameValue = (a: unknown, b: unknown): boolean =>
+  a === b || (typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b));

@@ -1,0 +1,550 @@
+/**
+ * The runtime: agents, a store and providers joined into runs. `start`, `cancel`, `answer`, `events`, and what can be read.
+ * What comes in here was decoded; what it decides about a command (known agent, limits cut, input by schema) it says before
+ * anything is stored.
+ */
+import { hash as digest, randomUUID } from "node:crypto";
+import type { AnyStateMachine, InspectionEvent } from "xstate";
+import { z } from "zod";
+import { agentMachine } from "../../machines/agent.ts";
+import { requestMachine } from "../../machines/request.ts";
+import { supervisorMachine } from "../../machines/supervisor.ts";
+import type { Channel } from "../channels/channel.ts";
+import { memoryChannel } from "../channels/memory.ts";
+import { Health } from "../limits/health.ts";
+import { RetryBudget } from "../limits/retry-budget.ts";
+import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
+import { EscapementError } from "../protocol/errors.ts";
+import type { Fact } from "../protocol/events.ts";
+import { newRunId } from "../protocol/ids.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Bounds, Limits } from "../protocol/limits.ts";
+import { hasEnded, type Run } from "../protocol/run.ts";
+import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
+import type { AgentOptions, AgentSpec } from "./agent.ts";
+import { appraise } from "./appraise.ts";
+import { boundsOf } from "./bounds.ts";
+import { factOf } from "./facts.ts";
+import { Host } from "./host.ts";
+import { createInterpreter, type Interpreter } from "./interpreter.ts";
+import type { Journal } from "./journal.ts";
+import { readEvents } from "./reader.ts";
+import { turnsOf } from "./recovery.ts";
+import { reserving } from "./reserve.ts";
+import { journalEntry, runOf } from "./run-view.ts";
+import { realScheduler, type Scheduler } from "./scheduler.ts";
+import type { Tool } from "./tool.ts";
+import { supervise } from "./work-logic.ts";
+
+/** Who asks. Made at the edge from a token; in process it is the program itself. */
+export type Caller = { readonly tenant: string; readonly user?: string; readonly scopes: readonly string[] };
+const local: Caller = { tenant: "local", scopes: ["tenant", "admin"] };
+
+export type DefinedAgent = { readonly spec: AgentSpec; readonly options: AgentOptions };
+
+/** The parts, resolved. Programs use `createRuntime` of the entry point, which makes them from a configuration. */
+export type RuntimeOptions = {
+  readonly store: Store;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly agents: readonly DefinedAgent[];
+  readonly tools: { readonly [group: string]: readonly Tool[] };
+  /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
+  readonly machines?: { readonly [name: string]: AnyStateMachine };
+  readonly systemPerHourNano?: number;
+  /** Runs that may live in this process at once; 20,000. More are refused with `overloaded`. */
+  readonly maxRuns?: number;
+  /** UTF-8 bytes of a run's input as JSON; 4 MiB. */
+  readonly maxInputBytes?: number;
+  /** Gets XState's inspection events of each turn after that turn was committed. */
+  readonly inspect?: (run: string, event: InspectionEvent) => void;
+  readonly onError?: (message: string, run?: string) => void;
+  // for simulations and tests
+  readonly scheduler?: Scheduler;
+  readonly interpreter?: Interpreter;
+  readonly journal?: new (store: Store, scheduler: Scheduler) => Journal;
+};
+
+const idempotencyMs = 24 * 3_600_000;
+/** Facts and runs live 30 days after a run's end. */
+const keepMs = 30 * 24 * 3_600_000;
+const purgeEveryMs = 3_600_000;
+const stalledMs = 5_000;
+
+export class Runtime implements Runs {
+  private readonly options: RuntimeOptions;
+  private readonly store: Store;
+  private readonly channel: Channel = memoryChannel();
+  private readonly scheduler: Scheduler;
+  private readonly host: Host;
+  private readonly agentsByName: ReadonlyMap<string, DefinedAgent & { readonly hash: string; readonly bounds: Bounds }>;
+  private readonly specs = new Map<string, AgentSpec>();
+  private readonly machines = new Map<string, AnyStateMachine>();
+  readonly health: Health;
+  private draining = false;
+  private cancelPurge = (): void => {};
+
+  /** Opens the store, takes over what was left behind, and is ready. Throws when an agent cannot be run. */
+  static async create(options: RuntimeOptions): Promise<Runtime> {
+    const runtime = new Runtime(options);
+    for (const { spec, hash } of runtime.agentsByName.values()) await runtime.store.putAgent(hash, JSON.stringify(spec));
+    await runtime.host.open();
+    runtime.purge();
+    return runtime;
+  }
+
+  private constructor(options: RuntimeOptions) {
+    this.options = options;
+    this.store = options.store;
+    this.scheduler = options.scheduler ?? realScheduler;
+    const clock = (): number => this.scheduler.monotonic();
+    this.health = new Health(clock);
+    const machines: Record<string, AnyStateMachine> = { agent: agentMachine, single: requestMachine, ...options.machines };
+    for (const [name, machine] of Object.entries(machines))
+      this.machines.set(`${name}@${machine.version ?? "1"}`, supervise(supervisorMachine, machine));
+    this.agentsByName = new Map(
+      options.agents.map((defined) => {
+        const hash = digest("sha1", JSON.stringify(defined.spec), "base64url");
+        if (!this.machines.has(defined.spec.machine))
+          throw new EscapementError(
+            "invalid_request",
+            `agent "${defined.spec.name}" is run by the machine ${defined.spec.machine}, which this runtime does not have (${[...this.machines.keys()].join(", ")})`,
+          );
+        this.specs.set(hash, defined.spec);
+        return [defined.spec.name, { ...defined, hash, bounds: boundsOf(defined.spec, defined.spec.limits) }];
+      }),
+    );
+    const toolOf = (spec: AgentSpec, name: string): Tool | undefined => {
+      const group = spec.tools.find((tool) => tool.name === name)?.group;
+      return group === undefined ? undefined : options.tools[group]?.find((tool) => tool.name === name);
+    };
+    const { inspect } = options;
+    this.host = new Host({
+      store: this.store,
+      channel: this.channel,
+      scheduler: this.scheduler,
+      interpreter:
+        options.interpreter ??
+        createInterpreter({
+          providers: options.providers,
+          health: this.health,
+          retries: new RetryBudget(clock),
+          answerSchema: (spec) => this.agentsByName.get(spec.name)?.options.output,
+          clock,
+          toolOf,
+        }),
+      reserving: reserving(options.providers, options.systemPerHourNano, () => this.scheduler.now()),
+      machineOf: (machine) => this.machines.get(machine),
+      machines: [...this.machines.keys()],
+      specOf: (hash) => this.specOf(hash),
+      appraise: (spec, info) => appraise(spec, info.sensitive === true, options.providers, (name) => toolOf(spec, name)),
+      ...(inspect && { inspect: (run, events) => tell(inspect, run, events) }),
+      onError: options.onError,
+      ...(options.journal && { journal: options.journal }),
+    });
+  }
+
+  // --- commands
+
+  async start(body: StartBody, options: StartOptions & { readonly caller?: Caller } = {}): Promise<RunHandle> {
+    const caller = options.caller ?? local;
+    const defined = this.agentsByName.get(body.agent);
+    if (!defined)
+      throw new EscapementError("not_found", `there is no agent "${body.agent}"; there are ${[...this.agentsByName.keys()].join(", ")}`, {
+        details: { path: "agent" },
+      });
+    this.checkReady();
+    this.checkInput(defined, body.input as Json);
+    const limits = cut(defined.spec.limits, body.limits);
+    const info: RunInfo = {
+      agent: body.agent,
+      agentHash: defined.hash,
+      machine: defined.spec.machine,
+      tenant: caller.tenant,
+      ...userOf(body, caller),
+      ...(body.session !== undefined && { session: body.session }),
+      ...(body.feature !== undefined && { feature: body.feature }),
+      input: body.input as Json,
+      ...(body.sensitive && { sensitive: true }),
+      limits,
+      bounds: limits === defined.spec.limits ? defined.bounds : boundsOf(defined.spec, limits),
+      ...(body.metadata && { metadata: body.metadata as NonNullable<RunInfo["metadata"]> }),
+      ...(body.webhook && { webhook: body.webhook.url }),
+      createdAt: this.scheduler.now(),
+    };
+    const run = newRunId();
+    const accepted = {
+      type: "run.accepted",
+      at: new Date(info.createdAt).toISOString(),
+      actor: "run",
+      agent: info.agent,
+      limits,
+      bounds: info.bounds,
+    };
+    const result = await this.host.accept(
+      run,
+      info,
+      defined.spec,
+      accepted,
+      this.idempotency(options.idempotencyKey, "start", body as Json, caller),
+    );
+    return this.accepted(run, result, caller);
+  }
+
+  async cancel(
+    run: string,
+    options: { readonly caller?: Caller; readonly reason?: string; readonly idempotencyKey?: string } = {},
+  ): Promise<{ run: Run; ended: boolean; replayed: boolean }> {
+    const { caller = local, reason } = options;
+    await this.find(run, caller);
+    const value: { reason?: string } = reason === undefined ? {} : { reason };
+    const message: InboxMessage = { nonce: randomUUID(), kind: "cancel", value, createdAt: this.scheduler.now() };
+    const idempotency = this.idempotency(options.idempotencyKey, `cancel ${run}`, value, caller);
+    const result = await this.store.message(run, message, idempotency && { idempotency });
+    if (result.type === "not_found") throw notFound(run);
+    if (result.type === "conflict") throw new EscapementError("conflict", result.message, { run });
+    if (result.type === "known" && !result.sameBody) throw mismatch(run);
+    if (result.type === "stored") await this.host.deliver(run, message);
+    return { run: runOf(result.record), ended: hasEnded(result.record.status), replayed: result.type === "known" };
+  }
+
+  async answer(
+    run: string,
+    answer: AnswerBody,
+    options: { readonly caller?: Caller; readonly idempotencyKey?: string } = {},
+  ): Promise<{ run: Run; replayed: boolean }> {
+    const caller = options.caller ?? local;
+    await this.find(run, caller);
+    const ordinal = /^q(\d{1,9})$/.exec(answer.id)?.[1];
+    if (ordinal === undefined) throw new EscapementError("conflict", `nothing waits for an answer under "${answer.id}"`, { run });
+    const { id: _id, ...value } = answer;
+    const message: InboxMessage = {
+      nonce: randomUUID(),
+      kind: "answer",
+      ordinal: Number(ordinal),
+      value: value as Json,
+      createdAt: this.scheduler.now(),
+    };
+    const idempotency = this.idempotency(options.idempotencyKey, `answer ${run}`, answer as Json, caller);
+    const hash = "input_hash" in answer ? answer.input_hash : undefined;
+    const result = await this.store.message(run, message, { ...(hash !== undefined && { hash }), ...(idempotency && { idempotency }) });
+    if (result.type === "not_found") throw notFound(run);
+    if (result.type === "conflict") throw new EscapementError("conflict", result.message, { run });
+    if (result.type === "ended")
+      throw new EscapementError("conflict", `the run has ended (${result.record.status}); nothing waits for an answer`, { run });
+    if (result.type === "known" && !result.sameBody) throw mismatch(run);
+    if (result.type === "stored") await this.host.deliver(run, message);
+    return { run: runOf(result.record), replayed: result.type === "known" };
+  }
+
+  async events(run: string, options: EventsOptions & { readonly caller?: Caller } = {}): Promise<EventReader> {
+    const record = await this.find(run, options.caller ?? local);
+    return readEvents(record, hasEnded(record.status), { store: this.store, channel: this.channel, scheduler: this.scheduler }, options);
+  }
+
+  // --- reading
+
+  run(id: string, caller: Caller = local): RunHandle {
+    return this.handle(id, false, () => this.find(id, caller), caller);
+  }
+
+  async get(run: string, caller: Caller = local): Promise<Run> {
+    return runOf(await this.find(run, caller));
+  }
+
+  async list(query: RunsQuery = {}, caller: Caller = local): Promise<{ data: Run[]; next: string | null }> {
+    const { cursor, limit, ...rest } = runsQuery.parse(query);
+    const before = cursor === undefined ? undefined : position(cursor);
+    const defined = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    const { rows, next } = await this.store.list({ ...visibleTo(caller), ...defined, limit, ...(before !== undefined && { before }) });
+    return { data: rows.map(runOf), next: next === null ? null : String(next) };
+  }
+
+  async facts(
+    run: string,
+    options: { readonly caller?: Caller; readonly after?: string; readonly limit?: number } = {},
+  ): Promise<{ data: Fact[]; next: string | null }> {
+    await this.find(run, options.caller ?? local);
+    const { limit = 1_000 } = options;
+    const rows = await this.store.facts(run, position(options.after ?? "0"), limit);
+    return { data: rows.map(({ seq, json }) => factOf(run, seq, json)), next: rows.length < limit ? null : String(rows.at(-1)?.seq) };
+  }
+
+  async journal(
+    run: string,
+    options: { readonly caller?: Caller; readonly cursor?: string; readonly limit?: number } = {},
+  ): Promise<{ data: unknown[]; next: string | null }> {
+    const record = await this.find(run, options.caller ?? local);
+    const { limit = 1_000 } = options;
+    const after = position(options.cursor ?? "0");
+    const data: unknown[] = [];
+    const work = new Map<number, string>();
+    for await (const row of turnsOf(this.store, run)) {
+      const entry = journalEntry(record, row, work);
+      if (row.n > after) data.push(entry);
+      if (data.length === limit) return { data, next: row.n < record.head ? String(row.n) : null };
+    }
+    return { data, next: null };
+  }
+
+  /** The runs of a session, oldest first, and what was said in them. */
+  async session(id: string, caller: Caller = local): Promise<{ id: string; runs: Run[]; messages: unknown[] }> {
+    const { rows } = await this.store.list({ ...visibleTo(caller), session: id, limit: 1_000 });
+    if (rows.length === 0) throw new EscapementError("not_found", `there is no session "${id}"`);
+    const oldestFirst = rows.toReversed();
+    const messages = oldestFirst.flatMap(({ info, progress }) => [
+      ...(typeof info.input === "string"
+        ? [{ role: "user", content: info.input }]
+        : ((info.input as { messages?: unknown[] } | null)?.messages ?? [{ role: "user", content: JSON.stringify(info.input) }])),
+      ...(progress.output === undefined || progress.output === null ? [] : [{ role: "assistant", content: progress.output }]),
+    ]);
+    return { id, runs: oldestFirst.map(runOf), messages };
+  }
+
+  agents(): { name: string; description: string; input_schema: unknown; output_schema: unknown; limits: Limits; tool_groups: string[] }[] {
+    return [...this.agentsByName.values()].map(({ spec }) => ({
+      name: spec.name,
+      description: spec.description,
+      input_schema: spec.inputSchema ?? null,
+      output_schema: spec.outputSchema ?? null,
+      limits: spec.limits,
+      tool_groups: [...new Set(spec.tools.map(({ group }) => group))],
+    }));
+  }
+
+  /** The definition of the machine that runs an agent, under its supervisor: for drawing. */
+  machine(agent: string): unknown {
+    const machine = this.machines.get(this.defined(agent).spec.machine);
+    return machine && describeMachine(machine);
+  }
+
+  bounds(agent: string): Bounds {
+    return this.defined(agent).bounds;
+  }
+
+  spec(agent: string): AgentSpec {
+    return this.defined(agent).spec;
+  }
+
+  status(): { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" } {
+    if (this.draining) return { ready: false, reason: "draining" };
+    const stalled = this.host.journal.stalledMs();
+    if (stalled && stalled.ms >= stalledMs)
+      return { ready: false, reason: stalled.error?.body.details?.reason === "storage_full" ? "storage_full" : "store" };
+    return { ready: true };
+  }
+
+  /** Runs that live in this process, and topics that are read: for metrics and leak tests. */
+  load(): { readonly runs: number; readonly topics: number } {
+    return { runs: this.host.size, topics: (this.channel as { size?: number }).size ?? 0 };
+  }
+
+  /** New runs are refused from here on; those that live here go on until `close`. */
+  drain(): void {
+    this.draining = true;
+  }
+
+  /** Ends this process's part: what runs is left in the journal and goes on at the next start. */
+  async close(): Promise<void> {
+    this.draining = true;
+    this.cancelPurge();
+    await this.host.close();
+    await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
+    await this.store.close();
+  }
+
+  // --- private
+
+  private accepted(run: string, result: EntryResult, caller: Caller): RunHandle {
+    switch (result.type) {
+      case "accepted":
+        return this.handle(run, false, () => this.find(run, caller), caller);
+      case "known":
+        if (!result.sameBody) throw mismatch(result.run);
+        return this.handle(result.run, true, () => this.find(result.run, caller), caller);
+      default:
+        throw new EscapementError("internal", "the run could not be stored");
+    }
+  }
+
+  private handle(id: string, replayed: boolean, find: () => Promise<RunRecord>, caller: Caller): RunHandle {
+    const open = async (options?: EventsOptions): Promise<EventReader> => {
+      const record = await find();
+      return readEvents(record, hasEnded(record.status), { store: this.store, channel: this.channel, scheduler: this.scheduler }, options);
+    };
+    const events = (options?: EventsOptions): EventReader => lazyReader(() => open(options), options?.after);
+    return {
+      id,
+      replayed,
+      events,
+      result: async () => {
+        const record = await find();
+        if (!hasEnded(record.status)) {
+          const reader = readEvents(
+            record,
+            false,
+            { store: this.store, channel: this.channel, scheduler: this.scheduler },
+            { after: String(record.seq) },
+          );
+          while ((await reader.read()) !== null);
+        }
+        return runOf(await find());
+      },
+      cancel: async (reason) => (await this.cancel(id, { caller, ...(reason !== undefined && { reason }) })).run,
+      answer: async (answer) => (await this.answer(id, answer, { caller })).run,
+      [Symbol.asyncIterator]: () => events()[Symbol.asyncIterator](),
+    };
+  }
+
+  /** A run of another tenant, or of another user, is as one that does not exist. */
+  private async find(run: string, caller: Caller): Promise<RunRecord> {
+    const record = await this.store.get(run);
+    if (!record || record.info.tenant !== caller.tenant) throw notFound(run);
+    if (!caller.scopes.includes("tenant") && record.info.user !== caller.user) throw notFound(run);
+    return record;
+  }
+
+  private defined(agent: string): DefinedAgent & { readonly hash: string; readonly bounds: Bounds } {
+    const defined = this.agentsByName.get(agent);
+    if (!defined)
+      throw new EscapementError("not_found", `there is no agent "${agent}"; there are ${[...this.agentsByName.keys()].join(", ")}`);
+    return defined;
+  }
+
+  private async specOf(hash: string): Promise<AgentSpec | null> {
+    const known = this.specs.get(hash);
+    if (known) return known;
+    const json = await this.store.getAgent(hash);
+    if (json === null) return null;
+    const spec = JSON.parse(json) as AgentSpec;
+    this.specs.set(hash, spec);
+    return spec;
+  }
+
+  private checkReady(): void {
+    const { ready, reason } = this.status();
+    if (!ready) {
+      const message =
+        reason === "draining" ? "this process is about to end; start the run again" : "the store does not take writes at the moment";
+      throw new EscapementError("unavailable", message, { retry_after_ms: 1_000, details: { reason } });
+    }
+    const { maxRuns = 20_000 } = this.options;
+    if (this.host.size >= maxRuns)
+      throw new EscapementError("overloaded", `${maxRuns} runs live in this process already`, { retry_after_ms: 1_000 });
+  }
+
+  private checkInput({ spec, options }: DefinedAgent, input: Json): void {
+    const { maxInputBytes = 4 * 1024 * 1024 } = this.options;
+    const bytes = typeof input === "string" ? Buffer.byteLength(input) : Buffer.byteLength(JSON.stringify(input) ?? "");
+    if (bytes > maxInputBytes)
+      throw new EscapementError("too_large", `the input has ${bytes} bytes, at most ${maxInputBytes} are taken`, {
+        details: { path: "input" },
+      });
+    const parsed = (options.input ?? defaultInput).safeParse(input);
+    if (parsed.success) return;
+    const path = ["input", ...(parsed.error.issues[0]?.path ?? [])].join(".");
+    throw new EscapementError("invalid_request", `agent "${spec.name}" takes another input: ${z.prettifyError(parsed.error)}`, {
+      details: { path },
+    });
+  }
+
+  private idempotency(key: string | undefined, route: string, body: Json, caller: Caller): Idempotency | undefined {
+    if (key === undefined) return undefined;
+    return {
+      scope: `${caller.tenant}/${caller.user ?? ""}/${route}`,
+      key,
+      bodyHash: digest("sha1", JSON.stringify(body), "base64url"),
+      expiresAt: this.scheduler.now() + idempotencyMs,
+    };
+  }
+
+  private purge(): void {
+    this.cancelPurge = this.scheduler.after(purgeEveryMs, () => {
+      const now = this.scheduler.now();
+      this.store
+        .purge(now - keepMs, now)
+        .catch((error) => this.options.onError?.(`old runs could not be deleted: ${error}`))
+        .finally(() => this.purge());
+    });
+  }
+}
+
+/** What the caller may ask for, cut to what the agent allows. */
+function cut(limits: Limits, wanted: StartBody["limits"]): Limits {
+  if (!wanted) return limits;
+  const result: Record<string, number> = { ...limits };
+  for (const [name, value] of Object.entries(wanted)) if (value !== undefined) result[name] = Math.min(value, result[name] ?? value);
+  return result as Limits;
+}
+
+/** The user is the token's; a key with the scope `users` names its end user. */
+function userOf(body: StartBody, caller: Caller): { user?: string } {
+  if (body.user === undefined) return caller.user === undefined ? {} : { user: caller.user };
+  if (!caller.scopes.includes("users") && caller !== local && !caller.scopes.includes("admin"))
+    throw new EscapementError("forbidden", "naming a user needs the scope `users`", { details: { path: "user" } });
+  return { user: body.user };
+}
+
+const visibleTo = (caller: Caller): { tenant: string; user?: string } => ({
+  tenant: caller.tenant,
+  ...(!caller.scopes.includes("tenant") && caller.user !== undefined && { user: caller.user }),
+});
+
+function position(cursor: string): number {
+  if (!/^\d{1,15}$/.test(cursor))
+    throw new EscapementError("invalid_request", `"${cursor.slice(0, 80)}" is no position; send what \`next\` said`, {
+      details: { path: "cursor" },
+    });
+  return Number(cursor);
+}
+
+const notFound = (run: string): EscapementError => new EscapementError("not_found", `there is no run "${run.slice(0, 100)}"`);
+const mismatch = (run: string): EscapementError =>
+  new EscapementError("idempotency_mismatch", "this Idempotency-Key was used with another body; use a new key", { run });
+
+/** User code must not be able to break a run by throwing. */
+function tell(inspect: (run: string, event: InspectionEvent) => void, run: string, events: readonly InspectionEvent[]): void {
+  for (const event of events) {
+    try {
+      inspect(run, event);
+    } catch {
+      return;
+    }
+  }
+}
+
+/** A reader that opens at its first read, so that `events()` need not be awaited. */
+function lazyReader(open: () => Promise<EventReader>, after = "0"): EventReader {
+  let opening: Promise<EventReader> | undefined;
+  let reader: EventReader | undefined;
+  let closed = false;
+  const opened = async (): Promise<EventReader> => {
+    opening ??= open();
+    reader = await opening;
+    if (closed) reader.close();
+    return reader;
+  };
+  return {
+    read: async () => (closed ? null : (await opened()).read()),
+    cursor: () => reader?.cursor() ?? after,
+    close() {
+      closed = true;
+      reader?.close();
+    },
+    async *[Symbol.asyncIterator]() {
+      yield* await opened();
+    },
+  };
+}
+
+/** States, transitions, guards and invoked machines, nested, as plain data. */
+function describeMachine(machine: AnyStateMachine): unknown {
+  const actors = machine.implementations.actors as Record<string, unknown>;
+  const invoked = Object.fromEntries(
+    Object.entries(actors).flatMap(([name, logic]) =>
+      typeof logic === "object" && logic !== null && "root" in logic ? [[name, describeMachine(logic as AnyStateMachine)]] : [],
+    ),
+  );
+  return { id: machine.id, version: machine.version, definition: JSON.parse(JSON.stringify(machine.definition)), machines: invoked };
+}

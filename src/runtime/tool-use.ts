@@ -1,0 +1,60 @@
+/** Performs one use of a tool: with its arguments parsed again, a time limit, an abort signal and a cap on what the model gets. */
+import { Effect } from "effect";
+import type { ToolInput, ToolOutput, WorkError } from "../../machines/work.ts";
+import { EscapementError } from "../protocol/errors.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Outcome, Reporter, Work } from "./interpreter.ts";
+import type { Tool } from "./tool.ts";
+
+export function performTool(tool: Tool, work: Work, report: Reporter, clock: () => number): Effect.Effect<Outcome> {
+  const { input } = work.ask.input as unknown as ToolInput;
+  return Effect.suspend(() => {
+    const startedAt = clock();
+    const limitMs = Math.max(1, Math.min(tool.timeoutMs, work.remainingMs));
+    const account = () => ({
+      costNano: 0,
+      inputTokens: 0,
+      cachedTokens: 0,
+      outputTokens: 0,
+      estimated: false,
+      model: "",
+      durationMs: Math.round(clock() - startedAt),
+    });
+    const failed = (error: WorkError): Outcome => ({ ok: false, value: error as unknown as Json, account: account() });
+    const parsed = tool.parse(input);
+    if (!parsed.ok) return Effect.succeed(failed({ code: "tool_failed", message: parsed.message, retryable: false }));
+    return Effect.tryPromise({
+      try: async (signal) =>
+        await tool.run(parsed.value, {
+          run: work.run,
+          key: `${work.run}/${work.ask.ordinal}`,
+          signal,
+          progress: (message, done, total) => report.progress(message, done, total),
+        }),
+      catch: (error) => error,
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: limitMs,
+        orElse: () => Effect.fail(new EscapementError("timeout", `the tool took longer than ${limitMs} ms`)),
+      }),
+      Effect.match({
+        onSuccess: (output) => ({ ok: true, value: forModel(output, tool.resultBytes) as unknown as Json, account: account() }),
+        onFailure: (error): Outcome =>
+          // Whether a `once` tool that ran out of time took effect is not known.
+          error instanceof EscapementError && error.code === "timeout" && tool.class === "once"
+            ? failed({ code: "tool_unknown", message: error.message, retryable: false })
+            : failed({ code: "tool_failed", message: error instanceof Error ? error.message : String(error), retryable: false }),
+      }),
+    );
+  });
+}
+
+/** JSON as the journal keeps it, and the text for the model, cut to `bytes`. */
+function forModel(result: unknown, bytes: number): ToolOutput {
+  const json = JSON.stringify(result ?? null) ?? "null";
+  const text = typeof result === "string" ? result : json;
+  if (Buffer.byteLength(text) <= bytes) return { output: JSON.parse(json) as Json, content: text };
+  const head = new TextDecoder().decode(Buffer.from(text).subarray(0, bytes), { stream: true });
+  const content = `${head}\n[cut: the result has ${Buffer.byteLength(text)} bytes, the limit is ${bytes}; ask for less]`;
+  return { output: content, content, truncated: true };
+}
