@@ -1,0 +1,5 @@
+/** Tool group `clock`. */
+import { createClock } from "./clock.ts";
+
+export { createClock };
+export const clock = [createClock()];
