@@ -1,10 +1,24 @@
 /** Runs, money, inbox and timers in one SQLite file, or in memory. The parts are in `sqlite/`. */
 import { SqliteCore } from "./sqlite/core.ts";
+import { Remote } from "./sqlite/remote.ts";
 import type { SqliteOptions } from "./sqlite/schema.ts";
 import { type Call, storeOverCalls } from "./sqlite/store-over-calls.ts";
 import type { Store } from "./store.ts";
 
 export type { SqliteOptions } from "./sqlite/schema.ts";
+
+/**
+ * The store in one file, made with its folder when missing, or in memory (`:memory:`). The SQL runs in a thread of its own, so a commit's
+ * fsync delays no other work; several processes may open the same file.
+ *
+ * Methods reject with `EscapementError` `unavailable`: `details.reason` is `storage_full` when the disk (or `maxBytes`) is full, else `store`
+ * (file cannot be opened, locked for more than 5 s, I/O error, its thread died, closed). All may be repeated, except `retryable: false`:
+ * the file is of a newer version. A store that is not closed does not keep the process alive.
+ */
+export function sqlite(path: string, options: SqliteOptions = {}): Store {
+  const remote = new Remote(path, options);
+  return storeOverCalls(remote.call, remote.close);
+}
 
 /**
  * The same store in the caller's thread: each method has done its work when it returns, and its promise is settled already. For simulations

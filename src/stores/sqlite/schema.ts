@@ -8,8 +8,8 @@
  *  4. `wake_at` is set only on runs without an owner that somebody should claim: 0 at once, else when their earliest timer is due.
  *  5. `finished_at is null` means unfinished; of one session's unfinished runs the first may go, the others are queued (epoch 0).
  */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { EscapementError } from "../../protocol/errors.ts";
 import { isStoreFailure, storeError } from "./errors.ts";
@@ -104,7 +104,7 @@ create table agents (hash text primary key, json text not null) without rowid;
 export function open(path: string, options: SqliteOptions): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
-    if (path !== ":memory:") mkdirSync(dirname(path), { recursive: true });
+    if (path !== ":memory:") makeFolder(dirname(resolve(path)));
     db = new DatabaseSync(path);
     db.exec(`pragma busy_timeout = ${busyTimeoutMs}; pragma temp_store = memory; pragma cache_size = -16000`);
     prepareFile(db, options);
@@ -116,6 +116,18 @@ export function open(path: string, options: SqliteOptions): DatabaseSync {
     const told = storeError(error, `cannot open the store "${path}"`);
     // Whatever kept the file shut (rights, a folder in its place, another format) is the operator's to fix.
     throw isStoreFailure(told) ? told : new EscapementError("unavailable", told.message, { details: { reason: "store" } });
+  }
+}
+
+/** Not `recursive: true`: Node 26 tries for ever where the system answers ENOENT under a folder that exists (as in `/proc`). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Made by another process in between.
+    if (!existsSync(folder)) throw error;
   }
 }
 
