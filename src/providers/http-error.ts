@@ -146,6 +146,8 @@ const statuses: { readonly [word: string]: number } = {
 function statusFor(told: Told): number {
   const numeric = Number(told.code);
   if (Number.isInteger(numeric) && numeric >= 400 && numeric < 600) return numeric;
+  // OpenAI's responses name what is wrong with the input: `invalid_image`, `unsupported_image_media_type`, …
+  if (/^(invalid|unsupported|empty)_/.test(told.code)) return 400;
   return statuses[told.code] ?? statuses[told.type] ?? 500;
 }
 

@@ -4,6 +4,7 @@
  */
 import { type HttpOptions, httpProvider } from "./http-provider.ts";
 import { type ChatDialect, chatWire } from "./openai-chat.ts";
+import { responsesWire } from "./openai-responses.ts";
 import type { Provider } from "./provider.ts";
 
 export type OpenAIOptions = HttpOptions & {
@@ -20,19 +21,21 @@ const openaiURL = "https://api.openai.com/v1";
 export function openai(options: OpenAIOptions = {}): Provider {
   const isOpenAI = options.baseURL === undefined;
   const apiKey = options.apiKey ?? (isOpenAI ? process.env.OPENAI_API_KEY : undefined);
+  const name = options.name ?? "openai";
+  const dialect: ChatDialect = {
+    maxTokens: isOpenAI ? "max_completion_tokens" : "max_tokens",
+    streamOptions: true,
+    schema: "json_schema",
+    ...options.dialect,
+  };
   return httpProvider({
     tokenizer: { encoding: "o200k_base", margin: isOpenAI ? 0 : 0.3 },
     ...options,
-    name: options.name ?? "openai",
+    name,
     baseURL: options.baseURL ?? openaiURL,
-    wire: chatWire({
-      maxTokens: isOpenAI ? "max_completion_tokens" : "max_tokens",
-      streamOptions: true,
-      schema: "json_schema",
-      ...options.dialect,
-    }),
+    wire: options.wire === "responses" ? responsesWire(name) : chatWire(dialect),
     secret: apiKey,
     wireHeaders: apiKey ? { authorization: `Bearer ${apiKey}` } : {},
-    missingKey: isOpenAI && !apiKey ? "openai: no API key. Set OPENAI_API_KEY or give `apiKey`." : undefined,
+    missingKey: isOpenAI && !apiKey ? `${name}: no API key. Set OPENAI_API_KEY or give \`apiKey\`.` : undefined,
   });
 }

@@ -5,6 +5,7 @@
 import type { ErrorBody } from "../protocol/errors.ts";
 import { errorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
+import type { Message } from "../protocol/messages.ts";
 
 /** Caches `make(object)` for as long as the object lives. Objects given here are never changed after they were made. */
 export function perObject<T extends object, R>(make: (object: T) => R): (object: T) => R {
@@ -50,3 +51,11 @@ export function plainText(content: string | readonly { readonly type: string; re
 /** What is said to a model whose provider cannot be held to a schema. */
 export const schemaInstruction = (schema: Json): string =>
   `Answer with one JSON object and nothing else. It must match this JSON schema:\n${JSON.stringify(schema)}`;
+
+/** The instructions and all system messages in their order, for wires that have one place for them. */
+export function systemText(request: { readonly instructions?: string; readonly messages: readonly Message[] }): string {
+  let system = request.instructions ?? "";
+  for (const message of request.messages)
+    if (message.role === "system") system += `${system === "" ? "" : "\n\n"}${plainText(message.content)}`;
+  return system;
+}
