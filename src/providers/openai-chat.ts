@@ -20,8 +20,8 @@ export type ChatDialect = {
   readonly maxTokens: "max_completion_tokens" | "max_tokens";
   /** Knows `stream_options: {include_usage}`; without it some refuse the request. */
   readonly streamOptions: boolean;
-  /** How it can be held to a schema: by the schema, to be JSON of any shape, not at all. The latter two are helped by an instruction. */
-  readonly schema: "json_schema" | "json_object" | "none";
+  /** How it can be held to a schema: by OpenAI's form of it, by TGI's; only to be JSON, not at all. The latter two are helped by an instruction. */
+  readonly schema: "json_schema" | "json_value" | "json_object" | "none";
 };
 
 const reserved = [
@@ -109,6 +109,7 @@ function writeSchema(dialect: ChatDialect, { name, schema }: { name: string; sch
   if (dialect.schema === "none") return { body: "", instruction: schemaInstruction(schema) };
   if (dialect.schema === "json_object")
     return { body: ',"response_format":{"type":"json_object"}', instruction: schemaInstruction(schema) };
+  if (dialect.schema === "json_value") return { body: `,"response_format":${JSON.stringify({ type: "json_object", value: schema })}` };
   const format = { type: "json_schema", json_schema: { name: schemaName(name), schema, strict: isStrict(schema) } };
   return { body: `,"response_format":${JSON.stringify(format)}` };
 }

@@ -15,27 +15,53 @@ export type OpenAIOptions = HttpOptions & {
   readonly dialect?: Partial<ChatDialect>;
 };
 
-const openaiURL = "https://api.openai.com/v1";
-
-/** Name `openai`; tokens are counted with `o200k_base` exactly. */
+/** Name `openai`; tokens are counted with `o200k_base` exactly. With a `baseURL` it is any server that speaks this wire. */
 export function openai(options: OpenAIOptions = {}): Provider {
-  const isOpenAI = options.baseURL === undefined;
-  const apiKey = options.apiKey ?? (isOpenAI ? process.env.OPENAI_API_KEY : undefined);
-  const name = options.name ?? "openai";
-  const dialect: ChatDialect = {
-    maxTokens: isOpenAI ? "max_completion_tokens" : "max_tokens",
-    streamOptions: true,
-    schema: "json_schema",
-    ...options.dialect,
-  };
+  return openaiCompatible(
+    options.baseURL === undefined
+      ? {
+          name: "openai",
+          baseURL: "https://api.openai.com/v1",
+          key: { variable: "OPENAI_API_KEY", isRequired: true },
+          dialect: { maxTokens: "max_completion_tokens", streamOptions: true, schema: "json_schema" },
+          tokenizer: { encoding: "o200k_base", margin: 0 },
+        }
+      : { name: "openai", baseURL: options.baseURL, dialect: compatible, tokenizer: foreign },
+    options,
+  );
+}
+
+/** What most servers understand: OpenAI's earlier word for the limit of tokens is the one that all know. */
+export const compatible: ChatDialect = { maxTokens: "max_tokens", streamOptions: true, schema: "json_schema" };
+
+/** Counted by OpenAI's tokenizer and half as much again, for models of other makers. */
+export const foreign: Provider["tokenizer"] = { encoding: "o200k_base", margin: 0.5 };
+
+/** What a server is before the user's options. */
+export type OpenAIServer = {
+  readonly name: string;
+  readonly baseURL: string;
+  /** Read once, and only for the address above. */
+  readonly key?: { readonly variable: string; readonly isRequired: boolean };
+  readonly dialect: ChatDialect;
+  readonly tokenizer: Provider["tokenizer"];
+  readonly selfHosted?: boolean;
+};
+
+export function openaiCompatible(server: OpenAIServer, options: OpenAIOptions): Provider {
+  const isItself = options.baseURL === undefined;
+  const { key } = server;
+  const apiKey = options.apiKey ?? (isItself && key ? process.env[key.variable] : undefined);
+  const name = options.name ?? server.name;
   return httpProvider({
-    tokenizer: { encoding: "o200k_base", margin: isOpenAI ? 0 : 0.3 },
+    tokenizer: server.tokenizer,
+    selfHosted: server.selfHosted ?? false,
     ...options,
     name,
-    baseURL: options.baseURL ?? openaiURL,
-    wire: options.wire === "responses" ? responsesWire(name) : chatWire(dialect),
+    baseURL: options.baseURL ?? server.baseURL,
+    wire: options.wire === "responses" ? responsesWire(name) : chatWire({ ...server.dialect, ...options.dialect }),
     secret: apiKey,
     wireHeaders: apiKey ? { authorization: `Bearer ${apiKey}` } : {},
-    missingKey: isOpenAI && !apiKey ? `${name}: no API key. Set OPENAI_API_KEY or give \`apiKey\`.` : undefined,
+    missingKey: isItself && key?.isRequired && !apiKey ? `${name}: no API key. Set ${key.variable} or give \`apiKey\`.` : undefined,
   });
 }
