@@ -1,10 +1,10 @@
 /** Asks: an agent, a text, Enter. Opens the run as soon as the server has accepted it. */
 import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { Icon } from "./icons.tsx";
-import { rememberPrompt } from "./prompt-memory.ts";
 import { runsFeed } from "./runs-feed.ts";
 import { type AgentInfo, start } from "./server.ts";
 import type { Agents } from "./use-agents.ts";
+import { rememberSent } from "./use-prompt.ts";
 import { open } from "./use-route.ts";
 
 type Props = {
@@ -42,7 +42,7 @@ export function AskForm({ agents, text, onText, agent, focus = false }: Props) {
     setSending(true);
     try {
       const id = await start(current.name, input, freshKey());
-      rememberPrompt(id, text);
+      rememberSent(id, input);
       runsFeed.insert(id, current.name);
       onText("");
       open({ run: id });

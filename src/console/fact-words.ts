@@ -79,8 +79,7 @@ export function factWords(fact: Fact): FactWords {
       return { title: `Asks for ${fact.kind === "question" ? "an answer" : `a person: ${fact.kind}`}`, reason: fact.message, tone: "warn" };
     case "input.resolved":
       return {
-        title: fact.by === "user" ? "Answered" : fact.by === "expiry" ? "Nobody answered in time" : "No longer asked: cancelled",
-        reason: inline(fact.answer),
+        ...resolvedWords(fact.by, fact.answer),
         tone: fact.by === "user" ? "plain" : "warn",
       };
     case "limit.hit": {
@@ -99,8 +98,20 @@ export function factWords(fact: Fact): FactWords {
   }
 }
 
+/** How a question ended: the answer in the words of whoever gave it. */
+export function resolvedWords(by: "user" | "expiry" | "cancel", answer: unknown): { readonly title: string; readonly reason?: string } {
+  if (by === "expiry") return { title: "Nobody answered in time" };
+  if (by === "cancel") return { title: "No longer asked" };
+  if (typeof answer !== "object" || answer === null) return { title: "Answered", reason: inline(answer) };
+  const { approve, reason, value, amount_microusd } = answer as { readonly [key: string]: unknown };
+  if (typeof approve === "boolean") return { title: approve ? "Approved" : "Denied", ...(typeof reason === "string" && { reason }) };
+  if (typeof amount_microusd === "number") return { title: `Added ${money(amount_microusd)}` };
+  return { title: "Answered", reason: inline(value ?? answer) };
+}
+
 export function endTone(status: string): Tone {
   if (status === "done") return "good";
+  if (status === "cancelled") return "plain";
   return status === "failed" ? "bad" : "warn";
 }
 

@@ -2,18 +2,15 @@
 import { clock } from "./format.ts";
 import { Icon } from "./icons.tsx";
 
-export function Link({ awaySince, known }: { readonly awaySince: number | null; readonly known: boolean }) {
-  if (awaySince !== null) {
-    return (
-      <span className="link link-away" role="status">
-        <Icon name="offline" />
-        Disconnected since {clock(awaySince)}
-      </span>
-    );
-  }
+export function Link({ known }: { readonly known: boolean }) {
+  return <span className="link">{known ? "Live" : "Connecting…"}</span>;
+}
+
+export function Away({ since }: { readonly since: number }) {
   return (
-    <span className="link" role="status">
-      {known ? "Live" : "Connecting…"}
-    </span>
+    <p className="away" role="status">
+      <Icon name="offline" />
+      Disconnected since {clock(since)}
+    </p>
   );
 }

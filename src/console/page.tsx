@@ -2,7 +2,7 @@
 import { useEffect, useSyncExternalStore } from "react";
 import { AskPage } from "./ask-page.tsx";
 import { KeyPage } from "./key-page.tsx";
-import { Link } from "./link.tsx";
+import { Away, Link } from "./link.tsx";
 import { RunPage } from "./run-page.tsx";
 import { isScripted } from "./run-view.ts";
 import { runsFeed } from "./runs-feed.ts";
@@ -31,8 +31,9 @@ export function Page() {
           <a className="brand" href="./" onClick={follow({})}>
             Escapement
           </a>
-          <Link awaySince={feed.awaySince} known={feed.runs !== null} />
+          {feed.awaySince === null && <Link known={feed.runs !== null} />}
         </header>
+        {feed.awaySince !== null && <Away since={feed.awaySince} />}
         <RunsList feed={feed} open={route.run} />
       </aside>
       <main id="main" tabIndex={-1}>

@@ -3,7 +3,8 @@ import { type FormEvent, type ReactNode, useId, useState } from "react";
 import type { AnswerBody } from "../protocol/commands.ts";
 import type { RunHandle } from "../protocol/runs.ts";
 import { answerTo, isYesNo } from "./answer-to.ts";
-import { clock, inline, money, pretty } from "./format.ts";
+import { resolvedWords } from "./fact-words.ts";
+import { clock, money, pretty } from "./format.ts";
 import { Icon } from "./icons.tsx";
 import type { QuestionView } from "./run-view.ts";
 
@@ -147,19 +148,19 @@ function Field({ question, onAnswer, onProblem }: FieldProps) {
 
 function Resolved({ question }: { readonly question: QuestionView }) {
   const { by, answer } = question.resolved!;
-  const how = by === "user" ? "Answered" : by === "expiry" ? "Nobody answered in time" : "No longer asked: the run was cancelled";
+  const { title, reason } = resolvedWords(by, answer);
   return (
-    <details className="fold">
+    <details className="fold answered">
       <summary>
         <Icon name="person" />
-        <span className="fold-name">{how}</span>
+        <span className="fold-name">{reason === undefined ? title : `${title}: ${reason}`}</span>
         <span className="fold-line">{question.message}</span>
       </summary>
       <h3>Asked</h3>
       <p>{question.message}</p>
       <Asked question={question} />
       <h3>Answer</h3>
-      <pre>{pretty(answer) || inline(answer)}</pre>
+      <pre>{pretty(answer)}</pre>
     </details>
   );
 }

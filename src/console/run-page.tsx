@@ -1,5 +1,5 @@
 /** One run: how it stands, what it costs, what it says, and which states it is in. */
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Actors } from "./actors.tsx";
 import { AskForm } from "./ask-form.tsx";
 import { EndNote } from "./end-note.tsx";
@@ -13,6 +13,7 @@ import { RunHead } from "./run-head.tsx";
 import { isScripted, type RunView, statusOf } from "./run-view.ts";
 import { type RunRow, runsFeed } from "./runs-feed.ts";
 import { ScriptedNotice } from "./scripted-notice.tsx";
+import { connection } from "./server.ts";
 import { statusWord } from "./status.tsx";
 import { Thread } from "./thread.tsx";
 import type { Agents } from "./use-agents.ts";
@@ -32,6 +33,7 @@ type Props = {
 
 export function RunPage({ id, facts, known, agents, awaySince, scripted }: Props) {
   const { view, refused, cutSince, follower } = useRun(id);
+  const lostSince = useSyncExternalStore(connection.subscribe, connection.snapshot);
   const [text, setText] = useState("");
   const status = statusOf(view) ?? known?.status ?? null;
   const live = view.phase === "queued" || view.phase === "running";
@@ -47,7 +49,8 @@ export function RunPage({ id, facts, known, agents, awaySince, scripted }: Props
   }, [status, view.agent, known?.agent]);
 
   if (refused && view.seq === 0) return <Missing id={id} code={refused.code} message={refused.message} />;
-  const away = cutSince ?? (live ? awaySince : null);
+  const lost = [cutSince, live ? lostSince : null, live ? awaySince : null].filter((since) => since !== null);
+  const away = lost.length > 0 ? Math.min(...lost) : null;
   return (
     <article className="run" aria-busy={view.phase === "unknown"}>
       <RunHead heading={head} id={id} agent={view.agent ?? known?.agent ?? null} status={status} view={view} cancel={cancel} />

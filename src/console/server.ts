@@ -2,11 +2,11 @@
  * The page's one door to the server: runs through the client library, lists over plain HTTP. It owns the key that a server with
  * keys asks for (kept for this tab only) and nothing else; who retries is decided by the callers.
  */
-import { connect } from "../client/index.ts";
+import { type Client, connect } from "../client/index.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { Run } from "../protocol/run.ts";
-import type { RunHandle, Runs } from "../protocol/runs.ts";
+import type { RunHandle } from "../protocol/runs.ts";
 
 export type AgentInfo = {
   readonly name: string;
@@ -37,13 +37,35 @@ export function useKey(key: string): void {
   location.reload();
 }
 
-let client: Runs | null = null;
+let client: Client | null = null;
 /** Handles on their way from the start to the page that opens the run: one, or none. */
 const started = new Map<string, RunHandle>();
 
-function runs(): Runs {
+let lostSince: number | null = null;
+const changed = new EventTarget();
+
+/** Since when the events' connection is lost (milliseconds of the page's clock), null while nothing is missing. */
+export const connection = {
+  snapshot: (): number | null => lostSince,
+  subscribe(listener: () => void): () => void {
+    changed.addEventListener("change", listener);
+    return () => changed.removeEventListener("change", listener);
+  },
+};
+
+function runs(): Client {
   const key = sessionStorage.getItem(keyName);
-  client ??= connect({ url: origin.href, ...(key !== null && { token: key }) }) as Runs;
+  client ??= connect(origin.href, {
+    ...(key !== null && { token: key }),
+    // Somebody is looking: come back soon.
+    backoffMs: [250, 3_000],
+    onState(state) {
+      const since = state === "waiting" || (state === "connecting" && lostSince !== null) ? (lostSince ?? Date.now()) : null;
+      if (since === lostSince) return;
+      lostSince = since;
+      changed.dispatchEvent(new Event("change"));
+    },
+  });
   return client;
 }
 
@@ -68,6 +90,14 @@ export async function listAgents(signal: AbortSignal): Promise<readonly AgentInf
 
 export async function listRuns(signal: AbortSignal): Promise<readonly Run[]> {
   return ((await read("v1/runs?limit=50", signal)) as { readonly data: readonly Run[] }).data;
+}
+
+/** What the run was started with; undefined while it has not begun. */
+export async function readInput(run: string, signal: AbortSignal): Promise<unknown> {
+  const { data } = (await read(`v1/runs/${encodeURIComponent(run)}/journal?limit=1`, signal)) as {
+    readonly data: readonly { readonly kind: string; readonly value: unknown }[];
+  };
+  return data[0]?.kind === "start" ? data[0].value : undefined;
 }
 
 async function read(path: string, signal: AbortSignal): Promise<unknown> {

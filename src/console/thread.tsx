@@ -2,15 +2,15 @@
 import type { RunHandle } from "../protocol/runs.ts";
 import { Answer } from "./answer.tsx";
 import { pretty } from "./format.ts";
-import { promptOf } from "./prompt-memory.ts";
 import { QuestionCard } from "./question-card.tsx";
 import type { RunView } from "./run-view.ts";
 import { ToolUse } from "./tool-use.tsx";
+import { usePrompt } from "./use-prompt.ts";
 
 type Props = { readonly id: string; readonly view: RunView; readonly handle: RunHandle | null };
 
 export function Thread({ id, view, handle }: Props) {
-  const prompt = promptOf(id);
+  const prompt = usePrompt(id, view.startedAt !== null);
   return (
     <div className="thread">
       {prompt !== null && (

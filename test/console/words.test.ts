@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { answerTo } from "../../src/console/answer-to.ts";
 import { factWords } from "../../src/console/fact-words.ts";
 import { duration, inline, money, moneyColumn, sinceStart, ticking } from "../../src/console/format.ts";
+import { promptOf } from "../../src/console/prompt.ts";
 import { addressOf, viewOf } from "../../src/console/route.ts";
 import type { Fact } from "../../src/protocol/events.ts";
 
@@ -84,6 +85,15 @@ describe("facts", () => {
     });
   });
 
+  test("say what a person answered", () => {
+    const answered = (by: string, answer: unknown) => say({ type: "input.resolved", id: "q1", by, answer });
+    expect(answered("user", { approve: true })).toEqual({ title: "Approved", tone: "plain" });
+    expect(answered("user", { approve: false, reason: "too many" })).toEqual({ title: "Denied", reason: "too many", tone: "plain" });
+    expect(answered("user", { value: "EUR" })).toEqual({ title: "Answered", reason: "EUR", tone: "plain" });
+    expect(answered("user", { amount_microusd: 20_000 })).toEqual({ title: "Added $0.02", tone: "plain" });
+    expect(answered("expiry", null)).toEqual({ title: "Nobody answered in time", tone: "warn" });
+  });
+
   test("of a newer server are named as they are", () => {
     expect(say({ type: "moon.rose" })).toEqual({ title: "moon.rose", tone: "plain" });
   });
@@ -124,5 +134,38 @@ describe("answers", () => {
     expect(answerTo({ id: "q1", kind: "budget" }, "0.000000001")).toEqual({ id: "q1", amount_microusd: 0.001 });
     expect(answerTo({ id: "q1", kind: "budget" }, "lots")).toBe('"lots" is no amount; write dollars like 0.50');
     expect(answerTo({ id: "q1", kind: "budget" }, "0")).toContain("is no amount");
+  });
+});
+
+describe("the prompt", () => {
+  test.each([
+    ["Hello?", "Hello?"],
+    [
+      {
+        messages: [
+          { role: "user", content: "one" },
+          { role: "user", content: "two" },
+        ],
+      },
+      "two",
+    ],
+    [
+      {
+        messages: [
+          {
+            role: "user",
+            content: [
+              { type: "text", text: "see" },
+              { type: "image", url: "https://a.example/x" },
+            ],
+          },
+        ],
+      },
+      "see\n[image]",
+    ],
+    [{ topic: "ants" }, '{\n  "topic": "ants"\n}'],
+    [null, "null"],
+  ])("of %j", (input, words) => {
+    expect(promptOf(input)).toBe(words);
   });
 });
