@@ -3,7 +3,7 @@ import { memo, useMemo, useRef } from "react";
 import { Icon } from "./icons.tsx";
 import { Pane } from "./pane.tsx";
 import type { RunView } from "./run-view.ts";
-import { type ActorView, silentActor, tree } from "./state-visits.ts";
+import { type ActorView, isOver, silentActor, tree } from "./state-visits.ts";
 
 export function Actors({ view }: { readonly view: RunView }) {
   const actors = useMemo(() => tree(view.actors.keys()).map((path) => view.actors.get(path) ?? silentActor(path)), [view.actors]);
@@ -18,7 +18,7 @@ export function Actors({ view }: { readonly view: RunView }) {
       ) : (
         <ul className="actors">
           {actors.map((actor) => (
-            <Actor key={actor.path} actor={actor} over={view.end !== null} glowAfter={first.current} />
+            <Actor key={actor.path} actor={actor} over={view.end !== null || isOver(actor.path, view.actors)} glowAfter={first.current} />
           ))}
         </ul>
       )}
@@ -40,7 +40,7 @@ const Actor = memo(function Actor({ actor, over, glowAfter }: ActorProps) {
       </div>
       <ul className="visits" aria-label={`States of ${actor.path}`}>
         {actor.visits.map((visit) => {
-          const now = visit.active && !over && actor.end === null;
+          const now = visit.active && !over;
           const ended = visit.active && !now;
           const glows = now && visit.enteredAt === actor.enteredAt && visit.enteredAt > glowAfter;
           return (
@@ -49,7 +49,7 @@ const Actor = memo(function Actor({ actor, over, glowAfter }: ActorProps) {
               className={`visit${now ? " visit-now" : ""}${ended ? ` visit-end end-${actor.end ?? "none"}` : ""}${glows ? " visit-glow" : ""}`}
               aria-current={now ? "step" : undefined}
             >
-              {ended && actor.end !== null && <Icon name={actor.end} />}
+              {ended && actor.end !== null && <Icon name={actor.end === "returned" ? "done" : actor.end} />}
               <span>{visit.state.replaceAll(".", " › ")}</span>
               {visit.count > 1 && (
                 <span className="visit-count">

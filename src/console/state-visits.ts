@@ -3,7 +3,7 @@
  * and which was entered last. A state is named by its path from the machine's root (`working.calling`).
  */
 import type { Json } from "../protocol/json.ts";
-import { type EndStatus, hasEnded, type RunStatus } from "../protocol/run.ts";
+import { type EndStatus, endStatuses } from "../protocol/run.ts";
 
 export type StateVisit = {
   readonly state: string;
@@ -12,6 +12,10 @@ export type StateVisit = {
   /** `seq` of the fact that entered it last. */
   readonly enteredAt: number;
 };
+
+/** Names of final states: those of runs, and of tools that came back. A client is not told which states are final; these words are kept for ends. */
+const ends = [...endStatuses, "returned"] as const;
+export type ActorEnd = EndStatus | "returned";
 
 export type ActorView = {
   /** `run/agent/request-2`. */
@@ -24,7 +28,7 @@ export type ActorView = {
   readonly enteredAt: number;
   readonly reason: string | null;
   /** How it ended: a machine whose only active state is named like an end has ended. */
-  readonly end: EndStatus | null;
+  readonly end: ActorEnd | null;
 };
 
 export const silentActor = (path: string): ActorView => ({ path, machine: "", visits: [], enteredAt: 0, reason: null, end: null });
@@ -55,15 +59,23 @@ export function enter(
   for (const state of entered) {
     if (!actor.visits.some((visit) => visit.state === state)) visits.push({ state, count: 1, active: true, enteredAt: fact.seq });
   }
-  const only = now.length === 1 ? (now[0] as RunStatus) : null;
+  const only = now.length === 1 ? now[0] : undefined;
   return {
     path: actor.path,
     machine: fact.machine,
     visits,
     enteredAt: fact.seq,
     reason: fact.reason ?? null,
-    end: only !== null && hasEnded(only) ? only : null,
+    end: ends.find((end) => end === only) ?? null,
   };
+}
+
+/** Whether the actor, or one above it, has ended: what an ended machine had started is over too, though nothing more is said of it. */
+export function isOver(path: string, actors: ReadonlyMap<string, ActorView>): boolean {
+  for (let at = path; at !== ""; at = at.slice(0, Math.max(0, at.lastIndexOf("/")))) {
+    if (actors.get(at)?.end) return true;
+  }
+  return false;
 }
 
 /** Parents before children, siblings in the order of their first word. Parents that never spoke are put in. */

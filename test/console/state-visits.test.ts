@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { enter, leavesOf, silentActor, tree } from "../../src/console/state-visits.ts";
+import { enter, isOver, leavesOf, silentActor, tree } from "../../src/console/state-visits.ts";
 import type { Json } from "../../src/protocol/json.ts";
 
 const machine = "request";
@@ -54,8 +54,21 @@ describe("visits", () => {
   test("know an end by its name", () => {
     expect(through("calling").end).toBeNull();
     expect(through("calling", "done").end).toBe("done");
+    expect(through("running", "returned").end).toBe("returned");
+    expect(through("done", "validating").end).toBeNull();
     expect(through({ inner: "done" }).end).toBeNull();
   });
+});
+
+test("what an ended machine had started is over with it", () => {
+  const at = (path: string, value: Json) => [path, enter(silentActor(path), { seq: 1, machine: "m", value })] as const;
+  const actors = new Map([
+    at("run", "running"),
+    at("run/agent", "cancelled"),
+    at("run/agent/request", "calling"),
+    at("run/other", "calling"),
+  ]);
+  expect([...actors.keys()].map((path) => isOver(path, actors))).toEqual([false, true, true, false]);
 });
 
 test("actors are listed parents first, with the parents that never spoke", () => {
