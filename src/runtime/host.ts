@@ -60,6 +60,8 @@ export class Host {
   private readonly options: HostOptions;
   private readonly runs = new Map<string, OwnedRun>();
   private readonly claiming = new Map<string, Promise<void>>();
+  /** Runs that the store says are ours and that are not in memory: dropped with the lease, or (with the record) their recovery failed. */
+  private readonly strays = new Map<string, RunRecord | null>();
   private leaseUntil = 0;
   private cancelTimers: (() => void)[] = [];
   private closed = false;
@@ -79,8 +81,17 @@ export class Host {
     return this.runs.get(run);
   }
 
-  /** Takes the lease and what was left behind by owners that are gone. */
+  /** Takes the lease and what was left behind by owners that are gone. Where that fails, nothing of it stays. */
   async open(): Promise<void> {
+    try {
+      await this.takeUp();
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+
+  private async takeUp(): Promise<void> {
     await this.beat();
     const every = (ms: number, task: () => Promise<void>): void => {
       let cancel = (): void => {};
@@ -96,7 +107,7 @@ export class Host {
     };
     every(heartbeatMs, () => this.beat());
     every(sweepMs, () => this.sweep());
-    await this.sweep();
+    await this.sweep().catch((error) => this.options.onError?.(`what was left behind is taken up later: ${error}`));
   }
 
   /** Stores a run and, unless its session is busy, starts it; both in one transaction where it can be. */
@@ -153,13 +164,18 @@ export class Host {
   /** Lets go of everything at once, as a process that ends gracefully: its runs go on at the next start. */
   async close(): Promise<void> {
     this.closed = true;
+    await this.journal.settled();
+    this.abandon();
+    await this.options.store.release(this.owner);
+  }
+
+  private abandon(): void {
+    this.closed = true;
     for (const cancel of this.cancelTimers) cancel();
     this.dueTimer?.cancel();
-    await this.journal.settled();
     for (const run of [...this.runs.values()]) run.drop();
     this.runs.clear();
     this.journal.stop();
-    await this.options.store.release(this.owner);
   }
 
   // --- private
@@ -232,6 +248,7 @@ export class Host {
     const { store, onError } = this.options;
     this.runs.get(record.id)?.drop();
     this.runs.delete(record.id);
+    this.strays.delete(record.id);
     try {
       const spec = await this.options.specOf(record.info.agentHash);
       if (!spec) throw new Divergence(`the definition of agent ${record.info.agent} (${record.info.agentHash}) is not in the store`);
@@ -244,19 +261,22 @@ export class Host {
       const live = await replay(store, record, (history) => this.liveRun(record.info, spec, history as readonly Message[] | undefined));
       if (this.closed) return;
       const owned = this.adopt(record, spec, live);
-      for (const message of inbox) owned.message(message);
-      owned.resume(record.open);
+      owned.resume(record.open, inbox);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       onError?.(reason, record.id);
       if (error instanceof Divergence) this.journal.submit({ type: "quarantine", run: record.id, epoch: record.epoch, reason }, () => {});
-      // Anything else (the store is down): the lease ends and the sweep tries again.
+      // Anything else (the store is down): the sweep tries again.
+      else this.strays.set(record.id, record);
     }
   }
 
   private gone(run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string): void {
     if (this.runs.get(run.id) === run) this.runs.delete(run.id);
-    if (why === "broken") this.options.onError?.("a turn could not be written", run.id);
+    if (why === "broken") {
+      this.options.onError?.("a turn could not be written", run.id);
+      this.strays.set(run.id, null);
+    }
     if (why === "parked") this.armDue(Math.min(...run.due.values()));
     // A message may have come while it was parked.
     if (why === "parked" && run.hasInput) void this.claim(run.id);
@@ -291,7 +311,10 @@ export class Host {
   private dropAll(): void {
     const runs = [...this.runs.values()];
     this.runs.clear();
-    for (const run of runs) run.drop();
+    for (const run of runs) {
+      run.drop();
+      this.strays.set(run.id, null);
+    }
     if (runs.length > 0)
       this.options.onError?.(`the lease ended before it could be renewed; ${runs.length} runs were dropped and will be taken up again`);
   }
@@ -317,6 +340,11 @@ export class Host {
       const owners = await this.options.store.owners();
       const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isDeadHere(owner));
       await this.take({ limit: 256, dead });
+      for (const [run, record] of [...this.strays]) {
+        this.strays.delete(run);
+        if (record) await this.recover(record);
+        else await this.take({ run, limit: 1, dead: [this.owner] });
+      }
       const due = await this.options.store.nextDue();
       if (due !== null) this.armDue(due);
     } finally {

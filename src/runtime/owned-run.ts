@@ -77,6 +77,10 @@ export class OwnedRun {
   private cancelling = false;
   private lastAt = 0;
   private readonly performing = new Map<number, Performing>();
+  /** Calls that an earlier owner had begun. */
+  private readonly lost = new Map<number, OpenAsk>();
+  /** Asks that the ledger refused: they were never started, so they have no end to tell of. */
+  private readonly denied = new Set<number>();
   private readonly timers = new Map<number, () => void>();
   /** Open calls by ordinal: their text so far. */
   private readonly calls = new Map<number, OpenCall>();
@@ -152,13 +156,18 @@ export class OwnedRun {
     this.pump();
   }
 
-  /** Gives the open work of a recovered run its next step: what was lost, what is done again, what is waited for. */
-  resume(open: readonly OpenAsk[]): void {
+  /** Goes on with a recovered run: its messages, and for its open work what was lost, what is done again, what is waited for. */
+  resume(open: readonly OpenAsk[], inbox: readonly InboxMessage[]): void {
+    for (const asked of open) {
+      if (asked.denied !== undefined) this.denied.add(asked.ordinal);
+      else if (asked.kind === "call") this.lost.set(asked.ordinal, asked);
+    }
+    for (const message of inbox) this.message(message);
     for (const { ordinal, denied, holdNano = 0, maxTokens = 0, due } of open) {
       const ask = this.live.live.get(ordinal);
       if (!ask) continue;
       if (denied !== undefined) this.inputs.push(budgetDenial(ordinal, denied));
-      else if (ask.kind === "call") this.inputs.push(lostCall(ask, holdNano, maxTokens));
+      else if (ask.kind === "call") this.inputs.push(lostCall(ordinal, holdNano, maxTokens));
       else if (ask.kind === "tool" && ask.class === "once") this.inputs.push(unknownTool(ordinal));
       else this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
     }
@@ -293,13 +302,23 @@ export class OwnedRun {
   }
 
   private stop(ask: Ask, iso: string, facts: NewFact[], closes: { ordinal: number; costNano: number }[]): void {
+    const lost = this.lost.get(ask.ordinal);
+    if (lost) {
+      // Another process had begun it; what of it was shown is not known here.
+      const { value, account } = lostCall(ask.ordinal, lost.holdNano ?? 0, lost.maxTokens ?? 0);
+      const fact = endedFact(ask, this.spec, iso, { ok: false, value, account });
+      if (fact) facts.push(fact, { type: "retract", at: iso, actor: fact.actor, call: callId(ask.ordinal), reason: "lost" });
+      closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
+      this.add(account);
+      this.forget(ask.ordinal);
+      return;
+    }
     const performing = this.performing.get(ask.ordinal);
     const account = performing?.stop();
     const text = this.calls.get(ask.ordinal)?.text ?? "";
     closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
     this.add(account);
-    // Work that was granted but not begun was told to nobody, except by its started fact: that one needs its end.
-    const fact = stoppedFact(ask, this.spec, iso, account, text);
+    const fact = this.denied.has(ask.ordinal) ? null : stoppedFact(ask, this.spec, iso, account, text);
     if (fact) facts.push(fact);
     if (ask.kind === "call") this.keepText(ask, text);
     this.forget(ask.ordinal);
@@ -311,6 +330,8 @@ export class OwnedRun {
 
   private forget(ordinal: number): void {
     this.performing.delete(ordinal);
+    this.lost.delete(ordinal);
+    this.denied.delete(ordinal);
     this.calls.delete(ordinal);
     this.due.delete(ordinal);
     this.timers.get(ordinal)?.();
@@ -426,8 +447,10 @@ export class OwnedRun {
       const ask = asks[i] as Ask;
       const grant = grants[i] as Grant;
       if (!this.live.live.has(ask.ordinal)) continue;
-      if (!grant.granted) this.inputs.push(budgetDenial(ask.ordinal, grant.level));
-      else if (!this.cancelling) this.begin(ask, grant, (entry.asks[i] as AskEntry).due);
+      if (!grant.granted) {
+        this.denied.add(ask.ordinal);
+        this.inputs.push(budgetDenial(ask.ordinal, grant.level));
+      } else if (!this.cancelling) this.begin(ask, grant, (entry.asks[i] as AskEntry).due);
     }
   }
 
@@ -525,10 +548,10 @@ const budgetDenial = (ordinal: number, level: string): OutcomeInput =>
   });
 
 /** The process died during the call: whether it was answered is not known, so its whole hold is charged and marked. */
-const lostCall = (ask: Ask, holdNano: number, maxTokens: number): OutcomeInput =>
+const lostCall = (ordinal: number, holdNano: number, maxTokens: number): OutcomeInput =>
   failure(
-    ask.ordinal,
-    { code: "lost", message: "the process died during this call", retryable: true, call: callId(ask.ordinal) },
+    ordinal,
+    { code: "lost", message: "the process died during this call", retryable: true, call: callId(ordinal) },
     { costNano: holdNano, inputTokens: 0, cachedTokens: 0, outputTokens: maxTokens, estimated: true, model: "", durationMs: 0 },
   );
 

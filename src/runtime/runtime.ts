@@ -60,6 +60,8 @@ export type RuntimeOptions = {
   /** Gets XState's inspection events of each turn after that turn was committed. */
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
+  /** Default: inside this process. */
+  readonly channel?: Channel;
   // for simulations and tests
   readonly scheduler?: Scheduler;
   readonly interpreter?: Interpreter;
@@ -75,7 +77,7 @@ const stalledMs = 5_000;
 export class Runtime implements Runs {
   private readonly options: RuntimeOptions;
   private readonly store: Store;
-  private readonly channel: Channel = memoryChannel();
+  private readonly channel: Channel;
   private readonly scheduler: Scheduler;
   private readonly host: Host;
   private readonly agentsByName: ReadonlyMap<string, DefinedAgent & { readonly hash: string; readonly bounds: Bounds }>;
@@ -97,6 +99,7 @@ export class Runtime implements Runs {
   private constructor(options: RuntimeOptions) {
     this.options = options;
     this.store = options.store;
+    this.channel = options.channel ?? memoryChannel();
     this.scheduler = options.scheduler ?? realScheduler;
     const clock = (): number => this.scheduler.monotonic();
     this.health = new Health(clock);
