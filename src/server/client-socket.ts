@@ -13,6 +13,7 @@ import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Ref, ServerFrame } from "../protocol/frames.ts";
+import type { RunStatus } from "../protocol/run.ts";
 import type { EventReader, RunHandle } from "../protocol/runs.ts";
 import { type Command, type DecodedFrame, decodeFrame } from "./client-frame.ts";
 import type { ServerContext } from "./context.ts";
@@ -180,7 +181,9 @@ export class ClientSocket {
         const { ref, run, after, internal } = command;
         this.#refuseTooMany(run);
         const reader = await runtime.events(run, { caller, ...present({ after, internal }) });
-        return this.#subscribed(ref, run, reader);
+        // Whoever begins at the end of a run gets no event; the status tells that there may be none.
+        const status = after === undefined ? undefined : (await runtime.get(run, caller)).status;
+        return this.#subscribed(ref, run, reader, present({ status }));
       }
       case "unsubscribe":
         this.#unsubscribe(command.run);
@@ -224,7 +227,7 @@ export class ClientSocket {
     }
   }
 
-  #subscribed(ref: Ref, run: string, reader: EventReader, more: { replayed?: boolean } = {}): Answer {
+  #subscribed(ref: Ref, run: string, reader: EventReader, more: { replayed?: boolean; status?: RunStatus } = {}): Answer {
     return {
       frame: { type: "ok", ref, run, ...more },
       sent: () => this.#follow(run, reader),

@@ -8,10 +8,12 @@ import type { Event } from "../protocol/events.ts";
 export class Position {
   #seq: number;
   readonly #calls: Map<string, number>;
+  readonly #internal: boolean;
 
-  /** Throws `invalid_request` for what is no cursor. */
-  constructor(after: string | undefined) {
+  /** `internal`: the reader also gets the text of internal calls. Throws `invalid_request` for what is no cursor. */
+  constructor(after: string | undefined, internal: boolean) {
     const cursor: Cursor = after === undefined ? startOfRun : parseCursor(after);
+    this.#internal = internal;
     this.#seq = cursor.seq;
     this.#calls = new Map(cursor.calls);
   }
@@ -22,7 +24,9 @@ export class Position {
       this.#calls.set(event.call, event.offset + event.text.length);
     } else if (event.type !== "reasoning.delta" && event.type !== "partial") {
       this.#seq = event.seq;
-      if (event.type === "call.finished") this.#calls.delete(event.call);
+      // With its 0, a call that finishes before the reader comes back still owes its text.
+      if (event.type === "call.started" && (this.#internal || event.for === "answer")) this.#calls.set(event.call, 0);
+      else if (event.type === "call.finished") this.#calls.delete(event.call);
     }
     return formatCursor({ seq: this.#seq, calls: this.#calls });
   }

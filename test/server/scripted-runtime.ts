@@ -239,7 +239,7 @@ export class ScriptedRuntime implements ServerRuntime {
 /** Gives the scripted events after a cursor; a delta that was half seen is cut. */
 function reader(run: ScriptedRun, after: string | undefined): EventReader {
   const cursor = after === undefined ? { seq: 0, calls: new Map<string, number>() } : parseCursor(after);
-  const position = new Position(after);
+  const position = new Position(after, false);
   let cursorText = after ?? "0";
   let next = 0;
   let closed = false;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { connect, isFinished, kinds, world } from "./world.ts";
+import { connect, eventually, isFinished, kinds, world } from "./world.ts";
 
 describe("frames", () => {
   test("a start is answered before the run's first event, and the events come in order to the end", async () => {
@@ -184,7 +184,7 @@ describe("subscriptions", () => {
     runtime.only().finish();
     const frames = await socket.until(isFinished);
     expect(kinds(frames)).toEqual(["run.accepted", "run.finished"]);
-    await expect.poll(() => runtime.only().readers).toBe(0);
+    await eventually(() => runtime.only().readers).toBe(0);
   });
 
   test("after unsubscribe no event comes, and after the run's end the place is free", async () => {
@@ -225,8 +225,8 @@ describe("the socket's end", () => {
     await socket.ask({ type: "start", ref: 3, agent: "assistant", input: "x", cancel_on_disconnect: true });
     await socket.ask({ type: "unsubscribe", ref: 4, run: "run_3" });
     socket.ws.terminate();
-    await expect.poll(() => [...runtime.runs.values()].map((run) => run.status)).toEqual(["cancelled", "running", "cancelled"]);
-    await expect.poll(() => runtime.runs.get("run_2")?.readers).toBe(0);
+    await eventually(() => [...runtime.runs.values()].map((run) => run.status)).toEqual(["cancelled", "running", "cancelled"]);
+    await eventually(() => runtime.runs.get("run_2")?.readers).toBe(0);
   });
 
   test("cancels a run that became durable only after the socket was gone", async () => {
@@ -245,7 +245,7 @@ describe("the socket's end", () => {
     socket.ws.close();
     await socket.closed;
     open();
-    await expect.poll(() => runtime.runs.get("run_1")?.status).toBe("cancelled");
+    await eventually(() => runtime.runs.get("run_1")?.status).toBe("cancelled");
     expect(runtime.only().readers).toBe(0);
   });
 
@@ -286,7 +286,7 @@ describe("slow readers", () => {
     socket.ws.pause();
     socket.send({ type: "start", ref: 1, agent: "assistant", input: "x" });
     // The server gives up on it; what was sent before is still on its way, and the close code behind it.
-    await expect.poll(async () => (await (await fetch(`${url}/metrics`)).text()).match(/slow_readers_total (\d)/)?.[1]).toBe("1");
+    await eventually(async () => (await (await fetch(`${url}/metrics`)).text()).match(/slow_readers_total (\d)/)?.[1]).toBe("1");
     socket.ws.resume();
     expect((await socket.closed).code).toBe(4008);
     const seen: number[] = [];

@@ -1,5 +1,5 @@
 /** A fresh server on a free port with a scripted runtime, and a WebSocket client that is used like a conversation. */
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
 import { createServer, type Listening, type ServerOptions } from "../../src/server/server.ts";
 import { ScriptedRuntime } from "./scripted-runtime.ts";
@@ -14,6 +14,9 @@ export async function world(options: ServerOptions = {}): Promise<World> {
   onTestFinished(() => listening.close(0));
   return { runtime, listening, url: listening.url, defects };
 }
+
+/** For what happens soon, on a machine that may be busy. */
+export const eventually = <T>(look: () => T | Promise<T>) => expect.poll(look, { timeout: 4_000, interval: 5 });
 
 export type Frame = { readonly type: string; readonly [key: string]: unknown };
 

@@ -28,7 +28,8 @@ async function events({ context, request, caller }: RouteInput): Promise<Respons
   const query = decode(eventsQuery, queryObject(request));
   // A reconnecting EventSource repeats its URL, so the header is the newer of the two.
   const after = lastEventId(request.req.header("last-event-id")) ?? query.after;
-  const position = new Position(after);
+  const internal = query.internal === "true" || query.internal === "1";
+  const position = new Position(after, internal);
 
   if (preferredForm(request.req.header("accept"), "text/event-stream") === "application/json") {
     const page = await runtime.facts(run, { caller, ...present({ after, limit: query.limit }) });
@@ -38,7 +39,6 @@ async function events({ context, request, caller }: RouteInput): Promise<Respons
     await runtime.get(run, caller);
     return new Response(null, { headers: eventStreamHeaders });
   }
-  const internal = query.internal === "true" || query.internal === "1";
   const reader = await runtime.events(run, { caller, ...present({ after }), internal });
   let first: readonly Event[] | undefined;
   try {

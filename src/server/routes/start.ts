@@ -32,7 +32,7 @@ async function start({ context, request, caller }: RouteInput): Promise<Response
     const reader = handle.events();
     const outgoing = request.env?.outgoing;
     const disconnect = outgoing && (() => void outgoing.destroy());
-    return eventStream(context, { reader, position: new Position(undefined), headers, onGone: abandon, disconnect });
+    return eventStream(context, { reader, position: new Position(undefined, false), headers, onGone: abandon, disconnect });
   }
 
   const waitMs = Math.min(prefer.waitMs ?? (prefer.respondAsync ? 0 : settings.intervals.waitMs), settings.intervals.maxWaitMs);
