@@ -9,7 +9,7 @@
  * means no call: an unknown price is never 0.
  */
 import { createRequire } from "node:module";
-import type { Usage } from "@pydantic/genai-prices";
+import type { PriceCalculation, Usage } from "@pydantic/genai-prices";
 import { EscapementError } from "../protocol/errors.ts";
 import type { ProviderUsage } from "../providers/provider.ts";
 import type { Price, Rates } from "../runtime/agent.ts";
@@ -34,7 +34,7 @@ export type PriceTable = { readonly [key: string]: PriceSetting | undefined };
 export const freePrice: Price = { inputNano: 0, cachedNano: 0, cacheWriteNano: 0, outputNano: 0 };
 
 /** Providers whose models run on one's own hardware: free until the configuration says what an hour costs. */
-export const selfHostedProviders: ReadonlySet<string> = new Set(["offline", "vllm", "tgi", "ollama", "llama-cpp"]);
+export const selfHostedProviders: ReadonlySet<string> = new Set(["offline", "vllm", "tgi", "ollama", "llama.cpp", "llama-cpp"]);
 
 /**
  * What the package does not know yet. Each line has its source; delete it when the package has it.
@@ -70,6 +70,13 @@ export function priceOf(
   if (setting) return fromSetting(setting);
   if (options.selfHosted || selfHostedProviders.has(provider)) return freePrice;
   return own(builtIn, key) ?? listPrice(provider, model);
+}
+
+/** Tokens of input and output together that a model takes, where the price list knows it. */
+export function contextTokensOf(provider: string, model: string): number | undefined {
+  if (selfHostedProviders.has(provider)) return undefined;
+  const found = find(provider, model, new Date());
+  return found?.model.context_window;
 }
 
 /** Turns what the configuration says into a price. Throws `invalid_request` where it is no number or below 0. */
@@ -176,11 +183,16 @@ function listPrice(provider: string, model: string): Price | null {
   return highest;
 }
 
-function listPriceAt(provider: string, model: string, timestamp: Date): { price: Price; changes: boolean } | null {
+/** The package also finds providers by likeness of names ("my-openai-proxy"): that is a guess, and a guess is no price. */
+function find(provider: string, model: string, timestamp: Date): PriceCalculation | null {
   const usage: Usage = { input_tokens: 1, output_tokens: 1 };
   const found = genaiPrices().calcPrice(usage, model, { providerId: provider, timestamp });
-  // The package also finds providers by likeness of names ("my-openai-proxy"): that is a guess, and a guess is no price.
-  if (!found || found.provider.id !== provider) return null;
+  return found?.provider.id === provider ? found : null;
+}
+
+function listPriceAt(provider: string, model: string, timestamp: Date): { price: Price; changes: boolean } | null {
+  const found = find(provider, model, timestamp);
+  if (!found) return null;
   const price = found.model_price;
   // A fee per request has no place in a price per token, and leaving it out would charge too little.
   if (price.input_mtok === undefined || price.requests_kcount !== undefined) return null;

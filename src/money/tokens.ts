@@ -126,8 +126,11 @@ const countTools = (tools: readonly ToolSpec[]): Count =>
     sum(tools.map((tool) => count(JSON.stringify({ name: tool.name, description: tool.description, parameters: tool.schema })))),
   );
 
-const countSchema = (schema: { readonly name: string; readonly schema: Json }): Count =>
-  cached(objects, schema, () => count(JSON.stringify(schema)));
+/** Kept by the schema itself: the pair with its name is often made anew for each call. */
+const countSchema = ({ name, schema }: { readonly name: string; readonly schema: Json }): Count => {
+  const text = () => count(JSON.stringify({ name, schema }));
+  return typeof schema === "object" && schema !== null ? cached(objects, schema, text) : text();
+};
 
 function countShared(text: string): Count {
   const known = shared.get(text);

@@ -326,8 +326,9 @@ class Reader {
   #postfixed(): Value {
     let value = this.#primary();
     for (;;) {
+      const token = this.#peek();
       if (this.#accept("!")) value = plain(product(value.value, value.value, this.#spend));
-      else if (this.#peek().type === "sign" && this.#peek().text === "%" && !this.#startsOperand(1)) {
+      else if (token.type === "sign" && token.text === "%" && !this.#startsOperand(1)) {
         this.#at += 1;
         value = { value: checked(value.value.div(100)), percent: true };
       } else return value;

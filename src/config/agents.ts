@@ -1,0 +1,142 @@
+/**
+ * From what an agent's author wrote to what a run is pinned to. Owns the defaults of agents and their limits, and the default agents.
+ */
+import { z } from "zod";
+import { EscapementError } from "../protocol/errors.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Limits, LimitsInput } from "../protocol/limits.ts";
+import { type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
+import { exposedTools, type ToolGroups } from "./tool-groups.ts";
+
+/** 50 cents and 5 minutes are a bound for a run that nobody thought about. */
+export const defaultLimits: Limits = {
+  max_steps: 10,
+  max_calls: 40,
+  max_tool_calls: 40,
+  max_depth: 4,
+  max_cost_microusd: 500_000,
+  max_output_tokens: 2_048,
+  deadline_ms: 300_000,
+};
+
+/** The agents of a configuration that names none. */
+export const defaultAgents: readonly AgentOptions[] = [
+  {
+    name: "assistant",
+    description: "Answers questions; calculates and knows the time.",
+    instructions:
+      "You are a helpful assistant. Answer briefly and in the language of the question. " +
+      "Use the calculator for every calculation and the clock for everything that depends on the current date or time.",
+    tools: ["compute", "clock"],
+    machine: "agent",
+  },
+  { name: "single", description: "Answers with one request to a model, without tools.", machine: "single" },
+];
+
+export type AgentParts = {
+  /** All tiers of the configuration, in order of preference. */
+  readonly tiers: readonly TierSpec[];
+  readonly tools: ToolGroups;
+  /** Defaults of the configuration, over {@link defaultLimits}. */
+  readonly limits?: LimitsInput & { readonly max_depth?: number | undefined };
+  /** Revisions of the machines that this process carries, by name: `{agent: "1", single: "1"}`. */
+  readonly machines: { readonly [name: string]: string };
+};
+
+/** `options` keeps what is no data: the zod schemas of input and output. */
+export type ResolvedAgent = { readonly spec: AgentSpec; readonly options: AgentOptions };
+
+/**
+ * Throws `invalid_request` with the agent's name and the way out: unknown tier, group or machine, too many tools, two agents of one name,
+ * a schema that JSON Schema cannot express.
+ */
+export function resolveAgents(agents: readonly AgentOptions[], parts: AgentParts): ResolvedAgent[] {
+  const names = new Set<string>();
+  return agents.map((options) => {
+    agent(options);
+    if (names.has(options.name)) throw refused("name", `there are two agents named "${options.name}"; rename one`);
+    names.add(options.name);
+    return { spec: specOf(options, parts), options };
+  });
+}
+
+function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
+  const { name } = options;
+  const tiers = tiersOf(options, parts.tiers);
+  const inputSchema = schemaOf(name, "input", options.input);
+  const outputSchema = schemaOf(name, "output", options.output);
+  return {
+    name,
+    description: options.description ?? "",
+    instructions: options.instructions ?? "",
+    machine: machineOf(options, parts.machines),
+    tiers,
+    tools: exposedTools(name, options.tools ?? [], parts.tools),
+    limits: limitsOf(options.limits, parts.limits, tiers),
+    ...(inputSchema !== undefined && { inputSchema }),
+    ...(outputSchema !== undefined && { outputSchema }),
+    retries: options.retries ?? 2,
+    onBudget: options.on_budget ?? "stop",
+    ...(options.degraded !== undefined && { degraded: options.degraded }),
+    parallelTools: options.parallel_tools ?? 4,
+  };
+}
+
+function tiersOf({ name, tiers }: AgentOptions, all: readonly TierSpec[]): readonly TierSpec[] {
+  const there = all.map((tier) => tier.name).join(", ") || "none";
+  if (!tiers) {
+    if (all.length === 0) throw refused("tiers", `agent "${name}" has no tier: configure a provider or tiers`);
+    return all;
+  }
+  if (new Set(tiers).size < tiers.length) throw refused("tiers", `agent "${name}" names a tier twice: ${tiers.join(", ")}`);
+  return tiers.map((wanted) => {
+    const tier = all.find((candidate) => candidate.name === wanted);
+    if (!tier) throw refused("tiers", `agent "${name}" asks for the tier "${wanted}", which is not configured; there are: ${there}`);
+    return tier;
+  });
+}
+
+function machineOf({ name, machine = "agent" }: AgentOptions, machines: AgentParts["machines"]): string {
+  const revision = Object.hasOwn(machines, machine) ? machines[machine] : undefined;
+  if (revision === undefined) {
+    throw refused(
+      "machine",
+      `agent "${name}" is run by the machine "${machine}", which is not there; there are: ${Object.keys(machines).join(", ")}`,
+    );
+  }
+  return `${machine}@${revision}`;
+}
+
+/** The agent's own over the configuration's over ours; no call may ask for more output than the best of its tiers can give. */
+function limitsOf(own: LimitsInput = {}, configured: AgentParts["limits"] = {}, tiers: readonly TierSpec[]): Limits {
+  const limit = (key: keyof LimitsInput): number => own[key] ?? configured[key] ?? defaultLimits[key];
+  return {
+    max_steps: limit("max_steps"),
+    max_calls: limit("max_calls"),
+    max_tool_calls: limit("max_tool_calls"),
+    max_depth: configured.max_depth ?? defaultLimits.max_depth,
+    max_cost_microusd: limit("max_cost_microusd"),
+    max_output_tokens: Math.min(limit("max_output_tokens"), Math.max(...tiers.map((tier) => tier.maxOutputTokens))),
+    deadline_ms: limit("deadline_ms"),
+  };
+}
+
+function schemaOf(name: string, key: "input" | "output", type: z.ZodType | undefined): Json | undefined {
+  if (!type) return undefined;
+  let schema: { type?: unknown };
+  try {
+    schema = z.toJSONSchema(type, { io: key });
+  } catch (error) {
+    throw refused(
+      key,
+      `agent "${name}": its ${key} schema has no JSON Schema (${(error as Error).message}); use plain objects, lists, strings and numbers`,
+    );
+  }
+  if (key === "output" && schema.type !== "object") {
+    throw refused(key, `agent "${name}": its output schema must be an object (z.object({…})), since that is what providers can be held to`);
+  }
+  // A JSON Schema is JSON by construction.
+  return schema as Json;
+}
+
+const refused = (path: string, message: string): EscapementError => new EscapementError("invalid_request", message, { details: { path } });

@@ -1,0 +1,211 @@
+/**
+ * The configuration: one file, the environment, and what holds where neither says anything.
+ *
+ * Owns finding, reading and joining. The file wins over the environment, except for `HOST`, `PORT` and the data folder, which belong to
+ * the place a process runs in. Nothing is started here: the store, the offline server and the runtime are the caller's.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { EscapementError } from "../protocol/errors.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
+import type { Store } from "../stores/store.ts";
+import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { configError } from "./config-error.ts";
+import { providersOf, serverOf } from "./environment.ts";
+import { createProvider, presetOf } from "./providers.ts";
+import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
+import type { Environment } from "./secret.ts";
+import { type ConfiguredProvider, createTier, defaultTiers, offlineTier } from "./tiers.ts";
+import type { ToolGroups } from "./tool-groups.ts";
+
+export type { Config } from "./schema.ts";
+
+/** Types the configuration in an editor; returns it unchanged. */
+export const defineConfig = (config: Config): Config => config;
+
+export type ResolvedConfig = {
+  /** The file it came from. */
+  readonly file?: string;
+  /**
+   * No provider is configured: the only tier is `offline`, and its provider is not in `providers`. The caller starts the offline server
+   * and adds `offline({ url })` under that name.
+   */
+  readonly offline: boolean;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly tiers: readonly TierSpec[];
+  readonly agents: readonly ResolvedAgent[];
+  readonly tools: ToolGroups;
+  /** Budget of the whole system per hour; without it there is none. */
+  readonly systemPerHourNano?: number;
+  /** A store, or the file of the embedded one (absolute, or `:memory:`). */
+  readonly store: Store | { readonly path: string };
+  readonly data: string;
+  readonly server: {
+    readonly host: string;
+    readonly port: number;
+    readonly origins: readonly string[];
+    readonly apiKeys: readonly string[];
+  };
+  readonly log: { readonly level: "silent" | "error" | "warn" | "info" | "debug" };
+  readonly databaseURL?: string;
+  readonly redisURL?: string;
+};
+
+export type LoadOptions = {
+  /** Where the file is looked for, and what its paths are relative to. Default: the working folder. */
+  readonly cwd?: string;
+  readonly env?: Environment;
+  /** The file; over `ESCAPEMENT_CONFIG`. */
+  readonly path?: string;
+  /** Machines beside `agent` and `single`, by name, with their revisions. */
+  readonly machines?: AgentParts["machines"];
+};
+
+const fileNames = [
+  "escapement.config.ts",
+  "escapement.config.mts",
+  "escapement.config.js",
+  "escapement.config.mjs",
+  "escapement.config.json",
+];
+
+/** Finds, reads, checks and resolves. Throws `invalid_request` that names the file, the key, the value and the way out. */
+export async function loadConfig(options: LoadOptions = {}): Promise<ResolvedConfig> {
+  const { cwd = process.cwd(), env = process.env } = options;
+  const file = findFile(cwd, options.path || env.ESCAPEMENT_CONFIG);
+  const config = file === undefined ? {} : await readConfig(file);
+  const resolved = await resolveConfig(config, { ...options, source: file ?? "configuration" });
+  return { ...(file !== undefined && { file }), ...resolved };
+}
+
+/** The same for a configuration that a program holds. `source` begins the errors. */
+export async function resolveConfig(
+  value: unknown,
+  options: Omit<LoadOptions, "path"> & { readonly source?: string } = {},
+): Promise<Omit<ResolvedConfig, "file">> {
+  const { cwd = process.cwd(), env = process.env, source = "configuration" } = options;
+  const config = check(value, source);
+  const providers = await configuredProviders(config, { cwd, env });
+  const tools = await toolGroups(config);
+  const offline = providers.size === 0;
+  const tiers = tiersOf(config, providers, offline);
+  const server = serverOf(env);
+  const perHour = config.budgets?.system?.per_hour_microusd;
+  const data = resolve(cwd, server.data);
+  return {
+    offline,
+    providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
+    tiers,
+    // Checked by the schema, key by key; zod's optional keys also allow undefined.
+    agents: resolveAgents((config.agents as readonly AgentOptions[] | undefined) ?? defaultAgents, {
+      tiers,
+      tools,
+      machines: { ...(await ownMachines()), ...options.machines },
+      ...(config.limits && { limits: config.limits }),
+    }),
+    tools,
+    ...(perHour !== undefined && { systemPerHourNano: Math.floor(perHour * 1000) }),
+    store: storeOf(config, cwd, data),
+    data,
+    server: {
+      host: server.host ?? config.server?.host ?? "127.0.0.1",
+      port: server.port ?? config.server?.port ?? 8787,
+      origins: [...(config.server?.origins ?? []), ...server.origins],
+      apiKeys: server.apiKeys,
+    },
+    log: { level: config.log?.level ?? "info" },
+    ...(server.databaseURL && { databaseURL: server.databaseURL }),
+    ...(server.redisURL && { redisURL: server.redisURL }),
+  };
+}
+
+function findFile(cwd: string, named: string | undefined): string | undefined {
+  if (named) {
+    const file = resolve(cwd, named);
+    if (existsSync(file)) return file;
+    throw new EscapementError("invalid_request", `there is no configuration file ${file}; correct ESCAPEMENT_CONFIG or unset it`);
+  }
+  return fileNames.map((name) => join(cwd, name)).find((file) => existsSync(file));
+}
+
+async function readConfig(file: string): Promise<unknown> {
+  try {
+    if (file.endsWith(".json")) return JSON.parse(readFileSync(file, "utf8"));
+    // A module's exports are whatever it exports.
+    const module = (await import(pathToFileURL(file).href)) as { readonly default?: unknown };
+    if (module.default !== undefined) return module.default;
+  } catch (error) {
+    if (error instanceof EscapementError) throw new EscapementError(error.code, `${file}: ${error.message}`, error.body);
+    // JSON.parse quotes the text around a mistake, which may be a key; a position is enough to find it.
+    const reason = file.endsWith(".json") ? "it is no JSON" : (error as Error).message;
+    const position = file.endsWith(".json") ? (/\(line \d+ column \d+\)/.exec((error as Error).message)?.[0] ?? "") : "";
+    throw new EscapementError("invalid_request", `${file} cannot be read: ${reason} ${position}`.trim());
+  }
+  throw new EscapementError("invalid_request", `${file} has no default export; write: export default defineConfig({ … })`);
+}
+
+function check(value: unknown, source: string): CheckedConfig {
+  const parsed = configSchema.safeParse(value);
+  if (!parsed.success) throw configError(source, parsed.error, value, configSchema);
+  return parsed.data;
+}
+
+/** Those of the environment in their order, then those of the file, which win where a name is the same. */
+async function configuredProviders(
+  config: CheckedConfig,
+  from: { readonly cwd: string; readonly env: Environment },
+): Promise<Map<string, ConfiguredProvider>> {
+  const found = new Map<string, ConfiguredProvider>();
+  const settings = new Map<string, NonNullable<CheckedConfig["providers"]>[string]>([
+    ...providersOf(from.env),
+    ...Object.entries(config.providers ?? {}),
+  ]);
+  for (const [name, setting] of settings) {
+    if ("stream" in setting) found.set(name, { provider: setting, elsewhere: true });
+    else {
+      const preset = presetOf(name, setting);
+      const elsewhere = setting.base_url !== undefined;
+      const chat = preset === "openai" && (setting.wire === "chat" || (setting.wire === undefined && elsewhere));
+      found.set(name, { provider: await createProvider(name, setting, from), preset, elsewhere, chat });
+    }
+  }
+  return found;
+}
+
+function tiersOf(config: CheckedConfig, providers: ReadonlyMap<string, ConfiguredProvider>, offline: boolean): readonly TierSpec[] {
+  const prices = config.prices ?? {};
+  const tiers = Object.entries(config.tiers ?? {});
+  if (tiers.length > 0) return tiers.map(([name, settings]) => createTier(name, settings, providers, prices));
+  return offline ? [offlineTier] : defaultTiers(providers, prices);
+}
+
+/** Our groups, and those of the file, which may replace them. Ours are loaded when an agent asks for them. */
+async function toolGroups(config: CheckedConfig): Promise<ToolGroups> {
+  const own = config.tools ?? {};
+  const agents = config.agents ?? defaultAgents;
+  const wanted = new Set(agents.flatMap((agent) => agent.tools ?? []));
+  return {
+    ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
+    ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
+    ...own,
+  };
+}
+
+/** Revisions as the runtime names them. Loaded here so that reading a type of this file loads no machine. */
+async function ownMachines(): Promise<AgentParts["machines"]> {
+  const [{ agentMachine }, { requestMachine }] = await Promise.all([
+    import("../../machines/agent.ts"),
+    import("../../machines/request.ts"),
+  ]);
+  return { agent: agentMachine.version ?? "1", single: requestMachine.version ?? "1" };
+}
+
+function storeOf(config: CheckedConfig, cwd: string, data: string): Store | { readonly path: string } {
+  const { store } = config;
+  if (store && "commit" in store) return store;
+  const path = store?.path;
+  if (path === ":memory:") return { path };
+  return { path: path === undefined ? join(data, "escapement.db") : resolve(cwd, path) };
+}

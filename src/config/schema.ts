@@ -1,0 +1,137 @@
+/**
+ * What a configuration file may say, as zod schemas: strict, so that a misspelt limit is never a missing limit.
+ * How an error is worded is `config-error.ts`; what the settings mean is in the files that resolve them.
+ */
+import { z } from "zod";
+import type { Json } from "../protocol/json.ts";
+import { limitsSchema } from "../protocol/limits.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { AgentOptions } from "../runtime/agent.ts";
+import type { Tool } from "../runtime/tool.ts";
+import type { Store } from "../stores/store.ts";
+import { secretSchema } from "./secret.ts";
+
+const hasMethods = (value: unknown, ...names: string[]): boolean =>
+  typeof value === "object" && value !== null && names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
+
+const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, "a name of letters, digits, dots, dashes and underscores");
+const positive = z.int().positive();
+const usd = z.number().min(0).max(1_000_000);
+
+/** Providers that need no code: what `preset` may be. */
+export const presets = [
+  "openai",
+  "anthropic",
+  "google",
+  "groq",
+  "together",
+  "fireworks",
+  "vllm",
+  "tgi",
+  "ollama",
+  "llama-cpp",
+  "litellm",
+] as const;
+export type Preset = (typeof presets)[number];
+
+export const providerSettings = z.strictObject({
+  /** Default: the provider's own name. */
+  preset: z.enum(presets).optional(),
+  base_url: z.string().optional(),
+  api_key: secretSchema.optional(),
+  /** Further headers of every call. */
+  headers: z.record(z.string(), secretSchema).optional(),
+  /** OpenAI only: its responses, or chat completions, which other servers speak too. */
+  wire: z.enum(["chat", "responses"]).optional(),
+  /** Data stays with us: may be given sensitive runs. */
+  self_hosted: z.boolean().optional(),
+});
+export type ProviderSettings = z.infer<typeof providerSettings>;
+
+const tokenPrice = z.strictObject({
+  input_usd_per_mtok: usd,
+  cached_usd_per_mtok: usd.optional(),
+  cache_write_usd_per_mtok: usd.optional(),
+  output_usd_per_mtok: usd,
+});
+const hardwarePrice = z.strictObject({ usd_per_gpu_hour: usd, tokens_per_hour: z.number().positive() });
+const priceSetting = z.union([tokenPrice, hardwarePrice]);
+
+export const tierSettings = z.strictObject({
+  provider: name,
+  model: z.string().min(1),
+  price: priceSetting.optional(),
+  /** What the model can produce in one call; 16,384. */
+  max_output_tokens: positive.optional(),
+  context_tokens: positive.optional(),
+  stream: z.boolean().optional(),
+  /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
+  parameters: z.record(z.string(), z.json()).optional(),
+  timeouts: z
+    .strictObject({
+      connect_ms: positive.optional(),
+      headers_ms: positive.optional(),
+      first_token_ms: positive.optional(),
+      idle_ms: positive.optional(),
+      total_ms: positive.optional(),
+    })
+    .optional(),
+});
+export type TierSettings = z.infer<typeof tierSettings>;
+
+const zodType = z.custom<z.ZodType>(
+  (value) => hasMethods(value, "safeParse"),
+  "a zod schema, which a JSON file cannot hold: use escapement.config.ts",
+);
+
+/** An agent as data, or what `agent()` made of it. */
+const agentSettings = z.strictObject({
+  kind: z.literal("agent").optional(),
+  name: z.string(),
+  description: z.string().optional(),
+  instructions: z.string().optional(),
+  tiers: z.array(z.string()).min(1).optional(),
+  tools: z.array(z.string()).optional(),
+  input: zodType.optional(),
+  output: zodType.optional(),
+  limits: limitsSchema.optional(),
+  retries: z.int().min(0).max(10).optional(),
+  on_budget: z.enum(["stop", "ask"]).optional(),
+  degraded: z.string().optional(),
+  parallel_tools: z.int().min(1).max(16).optional(),
+  machine: z.string().optional(),
+});
+
+export const configSchema = z.strictObject({
+  providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
+  tiers: z.record(name, tierSettings).optional(),
+  agents: z.array(agentSettings).optional(),
+  tools: z.record(name, z.array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))).optional(),
+  limits: limitsSchema.extend({ max_depth: positive.optional() }).optional(),
+  budgets: z
+    .strictObject({ system: z.strictObject({ per_hour_microusd: z.number().positive().max(9_000_000_000_000).optional() }).optional() })
+    .optional(),
+  store: z
+    .custom<Store>((value) => hasMethods(value, "commit", "close"))
+    .or(z.strictObject({ path: z.string().min(1).optional() }))
+    .optional(),
+  prices: z.record(z.string().regex(/^[^/]+\/.+$/, 'a key "provider/model" or "provider/*"'), priceSetting).optional(),
+  server: z
+    .strictObject({
+      host: z.string().min(1).optional(),
+      port: z.int().min(0).max(65_535).optional(),
+      origins: z.array(z.string().min(1)).optional(),
+    })
+    .optional(),
+  log: z.strictObject({ level: z.enum(["silent", "error", "warn", "info", "debug"]).optional() }).optional(),
+});
+
+/** After validation. */
+export type CheckedConfig = z.infer<typeof configSchema>;
+
+/** What a configuration file exports. Every key is optional. */
+export type Config = Omit<z.input<typeof configSchema>, "agents" | "tools" | "tiers"> & {
+  readonly tiers?: { readonly [name: string]: Omit<TierSettings, "parameters"> & { readonly parameters?: { [key: string]: Json } } };
+  readonly agents?: readonly AgentOptions[];
+  readonly tools?: { readonly [group: string]: readonly Tool[] };
+};
