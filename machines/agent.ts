@@ -6,7 +6,7 @@
  *
  *  1. Requests are at most `maxSteps`. The supervisor's caps come on top and reach it as outcomes.
  *  2. The model gets one result for each use it asked for, in the order it asked.
- *  3. The same refused or failed use three times in a row ends the agent (`identical_failure`): FEATURES A5, E3.
+ *  3. The same refused or failed use twice in a row ends the agent (`identical_failure`): FEATURES A5, E3.
  */
 import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
@@ -52,7 +52,7 @@ type Context = AgentInput & {
 };
 
 /** Uses beyond it get an error as result without being asked for (FAULTS P38). */
-const maxUsesPerStep = 16;
+export const maxUsesPerStep = 16;
 const maxIdenticalFailures = 2;
 
 const isOver = ({ results }: Context): boolean => results.every((result) => result !== null);
@@ -73,7 +73,8 @@ export const agentMachine = setup({
   actors: { request: requestMachine, tool: toolMachine },
   guards: {
     endedAs: (_, { output, status }: { output: RequestOutput; status: AnswerStatus }) => output.status === status,
-    wantsTools: (_, { output }: { output: RequestOutput }) => output.status === "done" && output.tools.length > 0,
+    wantsTools: ({ context }, { output }: { output: RequestOutput }) =>
+      output.status === "done" && output.tools.length > 0 && context.tools.length > 0,
     canThinkAgain: ({ context }) => isOver(context) && context.step < context.maxSteps,
     isOver: ({ context }) => isOver(context),
     isStuck: ({ context }) => isOver(context) && context.failures >= maxIdenticalFailures,

@@ -4,7 +4,7 @@
  * It decides about retries, order of tiers and what counts as an answer. It knows no time, no provider and no supervisor:
  * a cap or a budget that says no reaches it as the error outcome of a call.
  *
- *  1. Calls are at most tiers × (1 + retries) + 2 for calls that were lost with their process.
+ *  1. Calls are at most tiers × (1 + retries) + 2 for calls that were lost with their process, + 3 that a person topped up.
  *  2. A bad answer is never asked for again with the same words; the same bad answer twice ends the tier.
  *  3. Text that was shown and is void is retracted before the next call.
  */
@@ -59,6 +59,8 @@ type Context = RequestInput & {
   readonly calls: number;
   /** Calls that were lost with their process. */
   readonly lost: number;
+  /** Times that a person was asked for more budget and did not say no. */
+  readonly topUps: number;
   readonly answer: CallOutput | null;
   readonly error: WorkError | null;
   /** The last bad answer of this tier, to see it come again. */
@@ -69,8 +71,9 @@ type Context = RequestInput & {
 /** Backoff: 250 ms, doubled with each attempt, 8 s at most; jitter is added by the sleep. A longer Retry-After than 30 s falls back (FAULTS P02). */
 const firstBackoffMs = 250;
 const maxBackoffMs = 8_000;
-const maxRetryAfterMs = 30_000;
+export const maxRetryAfterMs = 30_000;
 const maxLost = 2;
+const maxTopUps = 3;
 
 const delayMs = (context: Context): number =>
   Math.max(context.error?.retry_after_ms ?? 0, Math.min(maxBackoffMs, firstBackoffMs * 2 ** (context.attempt - 1)));
@@ -101,7 +104,9 @@ export const requestMachine = setup({
     isHit: (_, { hit }: { hit: CallOutput | null }) => hit !== null,
     // of a failed call
     isLost: ({ context }, { error }: { error: unknown }) => workError(error).code === "lost" && context.lost < maxLost,
-    needsBudget: ({ context }, { error }: { error: unknown }) => workError(error).code === "budget_exceeded" && context.onBudget === "ask",
+    needsBudget: ({ context }, { error }: { error: unknown }) =>
+      workError(error).code === "budget_exceeded" && context.onBudget === "ask" && context.topUps < maxTopUps,
+    isNo: (_, { approve }: { approve: boolean | undefined }) => approve === false,
     isLimit: (_, { error }: { error: unknown }) => ["limit_hit", "budget_exceeded"].includes(workError(error).code),
     isOurs: (_, { error }: { error: unknown }) => ["invalid_request", "forbidden", "internal"].includes(workError(error).code),
     canRetry: ({ context }, { error }: { error: unknown }) =>
@@ -111,8 +116,10 @@ export const requestMachine = setup({
     // of an answer that came
     isRefusal: ({ context }) => context.answer?.finish === "refused" || context.answer?.finish === "filtered",
     isTruncated: ({ context }) => context.answer?.finish === "length",
-    isGood: ({ context: { answer } }) =>
-      answer !== null && ((answer.tools?.length ?? 0) > 0 || (answer.problem === undefined && answer.text.trim() !== "")),
+    isGood: ({ context: { answer, tools } }) =>
+      answer !== null &&
+      (((answer.tools?.length ?? 0) > 0 && tools !== undefined && tools.length > 0) ||
+        (answer.problem === undefined && answer.text.trim() !== "")),
     canReask: ({ context }) => context.attempt <= context.retries && context.badAnswer !== context.answer?.text,
   },
   actions: {
@@ -120,6 +127,7 @@ export const requestMachine = setup({
     keepAnswer: assign({ answer: (_, { answer }: { answer: CallOutput | null }) => answer }),
     keepError: assign({ error: (_, { error }: { error: unknown }) => workError(error) }),
     countLost: assign({ lost: ({ context }) => context.lost + 1 }),
+    countTopUp: assign({ topUps: ({ context }) => context.topUps + 1 }),
     nextAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
     nextTier: assign({
       tier: ({ context }) => context.tier + 1,
@@ -167,6 +175,7 @@ export const requestMachine = setup({
     attempt: 1,
     calls: 0,
     lost: 0,
+    topUps: 0,
     answer: null,
     error: null,
     badAnswer: null,
@@ -294,7 +303,10 @@ export const requestMachine = setup({
           message: `The budget does not allow the next call: ${context.error?.message ?? ""} Grant more?`,
           expiresMs: 24 * 3_600_000,
         }),
-        onDone: "calling",
+        onDone: [
+          { guard: { type: "isNo", params: ({ event }) => ({ approve: event.output.approve }) }, target: "exhausted" },
+          { target: "calling", actions: "countTopUp" },
+        ],
         onError: "exhausted",
       },
     },
