@@ -1,0 +1,112 @@
+/**
+ * What of a machine its next decisions depend on: the counters that, with its state's value, tell two situations apart.
+ * Everything else in a context (texts, ids, the conversation) is carried and never looked at by a guard.
+ *
+ * A machine that is not named here is told apart by its whole context: right for every machine, and small enough for those
+ * whose context is counters and kinds.
+ */
+import type { AnyStateMachine } from "xstate";
+import { agentMachine } from "../agent.ts";
+import { breakerMachine } from "../breaker.ts";
+import { requestMachine } from "../request.ts";
+import { supervisorMachine } from "../supervisor.ts";
+import { toolMachine } from "../tool.ts";
+import type { WorkError } from "../work.ts";
+
+export type Counters = {
+  /** Of a context: equal for situations that go on alike. */
+  readonly state: (context: never) => unknown;
+  /** Of an output: equal for ends that a parent cannot tell apart. */
+  readonly end: (output: never) => unknown;
+  /** Of an input: equal for machines that have the same paths. */
+  readonly shape: (input: never) => unknown;
+};
+
+type ContextOf<M extends { config: { context?: unknown } }> = M extends { transition: (snapshot: infer S, ...rest: never[]) => unknown }
+  ? S extends { context: infer C }
+    ? C
+    : never
+  : never;
+type Request = ContextOf<typeof requestMachine>;
+type Agent = ContextOf<typeof agentMachine>;
+type Supervisor = ContextOf<typeof supervisorMachine>;
+
+const known: readonly (readonly [AnyStateMachine, Counters])[] = [
+  [
+    requestMachine,
+    {
+      state: ({ tier, attempt, lost, topUps, calls, badAnswer }: Request) => [tier, attempt, lost, topUps, calls > 0, badAnswer],
+      end: ({ status, text, tools }: { status: string; text: string | null; tools: readonly { name: string; input: unknown }[] }) => [
+        status,
+        text === null,
+        tools.length,
+        tools[0]?.name,
+        tools[0]?.input,
+      ],
+      shape: ({ tiers, retries, onBudget, degraded, structured, cache, tools }: Request) => [
+        tiers,
+        retries,
+        onBudget,
+        degraded !== undefined,
+        structured === true,
+        cache === true,
+        tools,
+      ],
+    },
+  ],
+  [
+    agentMachine,
+    {
+      state: ({ step, uses, started, results, failures, failure }: Agent) => [
+        step,
+        uses.length,
+        uses[0]?.name,
+        uses[0]?.input,
+        started,
+        results.filter((result) => result !== null).length,
+        results.some((result) => result !== null && result.status !== "returned"),
+        failures,
+        failure?.slice(0, 80),
+        failure?.length,
+      ],
+      end: ({ status, text }: { status: string; text: string | null }) => [status, text === null],
+      shape: ({ tiers, retries, maxSteps, onBudget, degraded, structured, tools, parallelTools }: Agent) => [
+        tiers,
+        retries,
+        maxSteps,
+        onBudget,
+        degraded !== undefined,
+        structured === true,
+        tools,
+        parallelTools,
+      ],
+    },
+  ],
+  [
+    toolMachine,
+    {
+      state: ({ error }: { error: WorkError | null }) => error?.code,
+      end: ({ status }: { status: string }) => status,
+      shape: ({ needsApproval }: { needsApproval: boolean }) => needsApproval,
+    },
+  ],
+  [
+    supervisorMachine,
+    {
+      state: ({ meters }: Supervisor) => meters,
+      end: ({ status }: { status: string }) => status,
+      shape: ({ limits }: Supervisor) => limits,
+    },
+  ],
+  [breakerMachine, { state: () => null, end: () => null, shape: () => null }],
+];
+
+const whole: Counters = {
+  state: (context) => context,
+  end: (output) => output,
+  shape: (input: { messages?: unknown } | null) => (input && typeof input === "object" ? { ...input, messages: undefined } : input),
+};
+
+/** By the machine's definition: a machine with its work provided is another object with the same one. */
+export const countersOf = (machine: AnyStateMachine): Counters =>
+  known.find(([candidate]) => candidate.config === machine.config)?.[1] ?? whole;

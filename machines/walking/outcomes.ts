@@ -1,0 +1,145 @@
+/**
+ * What can come of work: every kind of outcome that the interpreter, the supervisor, the ledger and recovery can give,
+ * as few examples as the kinds allow. Source: `WorkError` in work.ts, the error table of the protocol, FAULTS (provider).
+ */
+import { errorBody } from "../../src/protocol/errors.ts";
+import type { ToolRequest } from "../../src/protocol/messages.ts";
+import { maxUsesPerStep } from "../agent.ts";
+import { maxRetryAfterMs } from "../request.ts";
+import type { CallInput, CallOutput, WorkError, WorkKind } from "../work.ts";
+
+export type Outcome = { readonly label: string; readonly ok: boolean; readonly value: unknown };
+
+/** `all`: every kind. `few`: one of each that can lengthen a path; enough for a worst case, and much faster (a test compares both). */
+export type Extent = "all" | "few";
+
+const few: ReadonlySet<string> = new Set([
+  // call
+  "good",
+  "1 tool",
+  "as many tools as run",
+  "invalid",
+  "invalid otherwise",
+  "empty",
+  "429, wait as long as we would",
+  "rejected",
+  "lost",
+  "budget denied",
+  // tool
+  "returned",
+  "failed",
+  "unknown",
+  // sleep
+  "slept",
+  // ask
+  "yes",
+  "nobody answered",
+  // lookup
+  "miss",
+]);
+
+export function outcomesOf(kind: WorkKind, input: unknown, extent: Extent): readonly Outcome[] {
+  const all = byKind[kind](input);
+  return extent === "all" ? all : all.filter(({ label }) => few.has(label));
+}
+
+const ok = (label: string, value: unknown): Outcome => ({ label, ok: true, value });
+const failed = (label: string, value: WorkError): Outcome => ({ label, ok: false, value });
+
+const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcome[] } = {
+  // The input of work is what its machine gave it; its type is the placeholder's in work.ts.
+  call: (input) => calls(input as CallInput),
+  tool: () => [
+    ok("returned", { output: 1, content: "1" }),
+    failed("failed", errorBody("tool_failed", "it failed")),
+    failed("denied", { ...errorBody("tool_denied", "the arguments do not fit"), denied: true }),
+    failed("not found", { ...errorBody("tool_not_found", "there is no such tool"), denied: true }),
+    failed("cap denied", { ...errorBody("limit_hit", "all tool calls are used"), denied: true }),
+    failed("unknown", errorBody("tool_unknown", "it was interrupted")),
+  ],
+  sleep: () => [ok("slept", { ms: 0 }), failed("deadline", errorBody("limit_hit", "the run's deadline is over"))],
+  ask: () => [
+    ok("yes", { approve: true }),
+    ok("no", { approve: false, reason: "not now" }),
+    ok("amount", { amount_microusd: 1_000 }),
+    ok("it took effect", { value: { took_effect: true, output: 1 } }),
+    ok("it took no effect", { value: { took_effect: false } }),
+    failed("nobody answered", errorBody("timeout", "nobody answered in time")),
+    failed("deadline", errorBody("limit_hit", "the run's deadline is over")),
+    failed("denied", { ...errorBody("limit_hit", "the run's deadline is over"), denied: true }),
+  ],
+  lookup: () => [
+    ok("hit", { hit: { call: "c0", finish: "stop", text: "An answer from the cache." } }),
+    ok("miss", { hit: null }),
+    failed("failed", errorBody("unavailable", "the cache does not answer")),
+  ],
+};
+
+function calls(input: CallInput): readonly Outcome[] {
+  const call = `c${input.attempt}`;
+  const answer = (label: string, more: Partial<CallOutput>): Outcome => ok(label, { call, finish: "stop", text: "An answer.", ...more });
+  const tools = (label: string, uses: readonly ToolRequest[]): Outcome => answer(label, { finish: "tools", text: "", tools: uses });
+  const error = (label: string, value: WorkError, shown = 0): Outcome => failed(label, { ...value, call, shown });
+  const denied = (label: string, value: WorkError): Outcome => error(label, { ...value, denied: true });
+  const limited = (retryAfterMs: number): WorkError =>
+    errorBody("provider_rate_limited", "slow down", { retry_after_ms: Math.ceil(retryAfterMs) });
+  const names = input.tools ?? [];
+  const first = names[0] ?? "unknown";
+  const widest = names.at(-1) ?? "unknown";
+  const uses = (count: number, name: (i: number) => string, argument: string): ToolRequest[] =>
+    Array.from({ length: count }, (_, i) => ({ id: `u${i + 1}`, name: name(i), input: { argument } }));
+  return [
+    answer("good", {}),
+    ...(input.structured ? [answer("good object", { text: '{"a":1}', value: { a: 1 } })] : []),
+    // Also where the call shows no tools: a model may ask for what it was not offered.
+    tools(
+      "1 tool",
+      uses(1, () => first, "a"),
+    ),
+    tools(
+      "1 tool, otherwise",
+      uses(1, () => first, "b"),
+    ),
+    tools(
+      "3 tools",
+      uses(3, (i) => names[(i + 1) % Math.max(1, names.length)] ?? "unknown", "a"),
+    ),
+    tools(
+      "as many tools as run",
+      uses(maxUsesPerStep, () => widest, "a"),
+    ),
+    tools(
+      "50 tools",
+      uses(50, () => first, "a"),
+    ),
+    ...(input.structured
+      ? [
+          answer("invalid", { text: '{"a":', problem: "it is no JSON" }),
+          answer("invalid otherwise", { text: '{"b":1}', problem: "`a` is missing" }),
+        ]
+      : []),
+    answer("empty", { text: "" }),
+    answer("blank", { text: " \n" }),
+    answer("cut at the token limit", { finish: "length" }),
+    answer("refused", { finish: "refused", text: "" }),
+    answer("filtered", { finish: "filtered", text: "An ans" }),
+    error("429, wait 1 s", limited(1_000)),
+    error("429, wait as long as we would", limited(maxRetryAfterMs)),
+    error("429, wait too long", limited(maxRetryAfterMs * 120)),
+    error("unavailable", errorBody("provider_unavailable", "503")),
+    error("breaker open", { ...errorBody("provider_unavailable", "the breaker is open"), retryable: false }),
+    error("rejected", errorBody("provider_rejected", "401")),
+    error("context too long", errorBody("context_too_long", "too many tokens")),
+    error("timeout", errorBody("timeout", "no first token")),
+    error("interrupted before any text", errorBody("interrupted", "the stream broke")),
+    error("interrupted after text was shown", errorBody("interrupted", "the stream broke"), 6),
+    error("cut at its hold", errorBody("truncated", "the output passed its hold"), 6),
+    failed("lost", { code: "lost", message: "the process died", retryable: true, call }),
+    error("deadline", errorBody("limit_hit", "the run's deadline is over"), 6),
+    denied("cap denied", errorBody("limit_hit", "all calls are used")),
+    denied("budget denied", errorBody("budget_exceeded", "the budget does not allow it")),
+    denied("forbidden", errorBody("forbidden", "not for this caller")),
+    denied("invalid request", errorBody("invalid_request", "nothing to send")),
+    error("internal", errorBody("internal", "a defect")),
+  ];
+}
