@@ -11,7 +11,7 @@ import type { Preset, TierSettings } from "./schema.ts";
 
 /**
  * The small current model of each provider, chosen for its price, and for answering without thinking first where it can be told to.
- * Looked up in October 2026; a test checks that each has a price.
+ * Looked up in November 2026; a test checks that each has a price.
  */
 const defaultModels: { readonly [preset in Preset]?: Omit<TierSettings, "provider"> } = {
   openai: { model: "gpt-6-luna", parameters: { reasoning: { effort: "none" } } },
