@@ -18,7 +18,7 @@ export { ExpressionError } from "./decimal.ts";
 
 const MAX_LENGTH = 1_000;
 const MAX_DEPTH = 100;
-const MAX_WORK = 2_000;
+const MAX_WORK = 1_000;
 
 export type Result = {
   /** `"1057.5"`; with an exponent above 64 digits. */
