@@ -224,6 +224,8 @@ export interface Store {
   ): Promise<MessageResult>;
   /** Messages no turn has consumed, oldest first. */
   inbox(run: string): Promise<readonly InboxMessage[]>;
+  /** Runs that `owner` has and for which a message waits: another process may have taken it, and its hint may be lost. */
+  unread(owner: string): Promise<readonly string[]>;
 
   /** Says that `owner` lives until `until` (ms since the epoch). */
   heartbeat(owner: string, until: number): Promise<void>;

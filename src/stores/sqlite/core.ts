@@ -6,18 +6,20 @@ import type { DatabaseSync } from "node:sqlite";
 import type { EntryResult, ListQuery, TurnRow } from "../store.ts";
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox, type MessageOptions, type PackedMessageResult } from "./inbox.ts";
+import type { RunRow } from "./live-runs.ts";
 import { type ClaimOptions, Ownership } from "./ownership.ts";
 import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
 import { type PackedFacts, Reads } from "./reads.ts";
 import { open, type SqliteOptions } from "./schema.ts";
 import { Transaction } from "./transaction.ts";
-import { type FencedEntry, type RunRow, Writer } from "./writer.ts";
+import { type FencedEntry, Writer } from "./writer.ts";
 
 /** What a core can be asked. Each call throws an `EscapementError`, and nothing else. */
 export interface Calls {
   commit(batch: Packed): EntryResult[];
   message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult;
   inbox(run: string): PackedMessage[];
+  unread(owner: string): string[];
   heartbeat(owner: string, until: number): void;
   release(owner: string): void;
   owners(): [owner: string, until: number][];
@@ -47,7 +49,7 @@ export class SqliteCore implements Calls {
     const transaction = new Transaction(this.#db);
     this.#writer = new Writer(this.#db, transaction, (row, entry) => this.isCurrent(row, entry));
     this.#inbox = new Inbox(this.#db, transaction);
-    this.#ownership = new Ownership(this.#db, transaction);
+    this.#ownership = new Ownership(this.#db, transaction, () => this.#writer.forget());
     this.#reads = new Reads(this.#db, transaction);
   }
 
@@ -64,6 +66,9 @@ export class SqliteCore implements Calls {
   }
   inbox(run: string): PackedMessage[] {
     return this.#do("inbox", () => this.#inbox.inbox(run));
+  }
+  unread(owner: string): string[] {
+    return this.#do("unread", () => this.#inbox.unread(owner));
   }
   heartbeat(owner: string, until: number): void {
     this.#do("heartbeat", () => this.#ownership.heartbeat(owner, until));

@@ -19,6 +19,7 @@ export class Inbox {
   readonly #record: Query<PackedRecord>;
   readonly #position: Query<[position: number]>;
   readonly #waiting: Query<PackedMessage>;
+  readonly #unread: Query<[run: string]>;
   readonly #nonce: Query<[1]>;
   readonly #answer: Query<[1]>;
   readonly #insert: StatementSync;
@@ -35,6 +36,7 @@ export class Inbox {
       `select m.nonce, m.kind, m.ordinal, m.value, m.created_at from inbox m
        where m.run = (select position from runs where id = ?) and m.n is null order by m.position`,
     );
+    this.#unread = query(db, "select distinct r.id from inbox m join runs r on r.position = m.run where m.n is null and r.owner = ?");
     this.#nonce = query(db, "select 1 from inbox where run = ? and nonce = ?");
     this.#answer = query(db, "select 1 from inbox where run = ? and ordinal = ? and kind = 'answer'");
     this.#insert = db.prepare("insert into inbox (run, nonce, kind, ordinal, value, created_at) values (?, ?, ?, ?, ?, ?)");
@@ -44,6 +46,11 @@ export class Inbox {
     );
     this.#key = query(db, "select run, body_hash, expires_at from idempotency where scope = ? and key = ?");
     this.#insertKey = db.prepare("insert or replace into idempotency (scope, key, run, body_hash, expires_at) values (?, ?, ?, ?, ?)");
+  }
+
+  /** Runs of an owner for which a message waits that no turn has consumed. */
+  unread(owner: string): string[] {
+    return this.#unread.all(owner).map(([run]) => run);
   }
 
   inbox(run: string): PackedMessage[] {

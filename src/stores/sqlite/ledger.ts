@@ -1,9 +1,11 @@
 /**
- * The meters above runs, inside one transaction: read once, decided on in memory, written once. Owns their rows; what a call may cost is
- * decided by `src/money/budget.ts`, and a run's own meter is in its row.
+ * The meters above runs: read once, decided on in memory, written once a batch. Owns their rows; what a call may cost is decided by
+ * `src/money/budget.ts`, and a run's own meter is in its turns.
  *
  *  1. A meter never grants beyond its limit. `spent + held` exceeds it only when the limit was lowered afterwards or a call cost more
  *     than its hold: both are told as they are, and nothing more is granted.
+ *  2. What is remembered is true inside the writer's transaction: it calls {@link Ledger.forget} when another process has written, or when
+ *     its own transaction was rolled back.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Level } from "../../money/budget.ts";
@@ -19,6 +21,9 @@ export type Meter = {
   /** Differs from its row. */
   changed: boolean;
 };
+
+/** Meters in memory at most (200 bytes each). */
+const remembered = 10_000;
 
 type MeterRow = [level: Level["level"], limitNano: number, spentNano: number, heldNano: number];
 
@@ -68,9 +73,9 @@ export class Ledger {
       this.#upsert.run(meter.key, meter.level, meter.limitNano, meter.spentNano, meter.heldNano);
       meter.changed = false;
     }
+    if (this.#meters.size > remembered) this.forget();
   }
 
-  /** Forgets what was read: after a transaction others may write, after a rollback nothing of it is true. */
   forget(): void {
     this.#meters.clear();
   }

@@ -29,6 +29,7 @@ const ofMachines = "machine in (select value from json_each(?))";
 
 export class Ownership {
   readonly #transaction: Transaction;
+  readonly #changed: () => void;
   readonly #heartbeat: StatementSync;
   readonly #release: StatementSync;
   readonly #forget: StatementSync;
@@ -43,8 +44,10 @@ export class Ownership {
   readonly #nextDue: Query<[number | null]>;
   readonly #forgetIdle: StatementSync;
 
-  constructor(db: DatabaseSync, transaction: Transaction) {
+  /** `changed` is called when runs have changed hands: what the writer remembers of them is no longer true. */
+  constructor(db: DatabaseSync, transaction: Transaction, changed: () => void) {
     this.#transaction = transaction;
+    this.#changed = changed;
     this.#heartbeat = db.prepare("insert into owners (owner, until) values (?1, ?2) on conflict (owner) do update set until = ?2");
     this.#release = db.prepare("update runs set owner = null, claims = max(claims - 1, 0), wake_at = 0 where owner = ?");
     this.#forget = db.prepare("delete from owners where owner = ?");
@@ -72,6 +75,7 @@ export class Ownership {
   }
 
   release(owner: string): void {
+    this.#changed();
     this.#transaction.run(() => {
       this.#release.run(owner);
       this.#forget.run(owner);
@@ -134,6 +138,7 @@ export class Ownership {
   }
 
   #claimOne(owner: string, position: number, claims: number): PackedRecord | null {
+    this.#changed();
     if (claims >= maxClaims) {
       this.#quarantine.run(`taken ${claims} times without a turn since`, position);
       return null;

@@ -222,7 +222,7 @@ function unpackAsk(from: Reader): AskEntry {
   return ask;
 }
 
-/** A run as its columns; the last four are JSON and the reason of a quarantine. */
+/** A run as its columns: `open`, `progress` and `info` are JSON. */
 export type PackedRecord = readonly [
   id: string,
   status: RunStatus,
@@ -240,8 +240,10 @@ export type PackedRecord = readonly [
 ];
 /** What selects a {@link PackedRecord}. */
 export const recordColumns =
-  "r.id, r.status, r.epoch, r.owner, r.head, r.seq, r.limit_nano, r.spent_nano, r.held_nano, r.open, r.progress, t.body, r.reason";
-export const recordTables = "runs r join turns t on t.run = r.position and t.n = 0";
+  "r.id, r.status, r.epoch, r.owner, t.n, t.seq, t.limit_nano, t.spent_nano, t.held_nano, t.open, t.progress, i.body, r.reason";
+/** The run, its acceptance and its last turn. */
+export const recordTables = `runs r join turns i on i.run = r.position and i.n = 0
+  join turns t on t.rowid = (select rowid from turns where run = r.position order by n desc limit 1)`;
 
 /** Throws when a JSON column is damaged. */
 export function record(packed: PackedRecord): RunRecord {

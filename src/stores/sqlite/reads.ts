@@ -8,8 +8,11 @@ import type { Transaction } from "./transaction.ts";
 /** Columns of `runs` that a list can be filtered by. */
 const filters = ["tenant", "user", "status", "agent", "session", "feature"] as const;
 
+/** Turns read at once while looking for facts. */
+const factsPage = 64;
+
 /** Facts of one turn, joined: see `factSeparator`. */
-export type PackedFacts = [firstSeq: number, facts: string];
+export type PackedFacts = [lastSeq: number, facts: string];
 
 export class Reads {
   readonly #db: DatabaseSync;
@@ -18,9 +21,9 @@ export class Reads {
   /** One statement for each set of filters that was asked for (64 at most). */
   readonly #lists = new Map<string, Query<[...PackedRecord, position: number]>>();
   readonly #turns: Query<[n: number, at: number, body: string, hash: string]>;
-  readonly #head: Query<[position: number, head: number]>;
-  readonly #firstSeq: Query<[number]>;
-  readonly #facts: Query<[n: number, firstSeq: number, facts: string]>;
+  readonly #head: Query<[position: number, head: number, seq: number]>;
+  readonly #seq: Query<[number]>;
+  readonly #facts: Query<[n: number, lastSeq: number, facts: string]>;
   readonly #meters: Query<[key: string, level: string, limitNano: number, spentNano: number, heldNano: number]>;
   readonly #putAgent: StatementSync;
   readonly #getAgent: Query<[string]>;
@@ -36,9 +39,9 @@ export class Reads {
       db,
       "select n, at, body, hash from turns where run = (select position from runs where id = ?) and n > max(?, 0) order by n limit ?",
     );
-    this.#head = query(db, "select position, head from runs where id = ?");
-    this.#firstSeq = query(db, "select first_seq from turns where run = ? and n = ?");
-    this.#facts = query(db, "select n, first_seq, facts from turns where run = ? and n >= ? order by n limit ?");
+    this.#head = query(db, "select run, n, seq from turns where run = (select position from runs where id = ?) order by n desc limit 1");
+    this.#seq = query(db, "select seq from turns where run = ? and n = ?");
+    this.#facts = query(db, "select n, seq, facts from turns where run = ? and n >= ? order by n limit ?");
     this.#meters = query(db, "select key, level, limit_nano, spent_nano, held_nano from meters order by key");
     this.#putAgent = db.prepare("insert into agents (hash, json) values (?, ?) on conflict (hash) do nothing");
     this.#getAgent = query(db, "select json from agents where hash = ?");
@@ -73,32 +76,32 @@ export class Reads {
 
   /** Whole turns that together hold the facts after `after`, up to `limit` facts; the first and the last may hold others too. */
   facts(run: string, after: number, limit: number): PackedFacts[] {
-    const row = this.#head.get(run);
-    if (!row || limit <= 0) return [];
-    const [position, head] = row;
+    const last = this.#head.get(run);
+    if (!last || last[2] <= after || limit <= 0) return [];
+    const [position, head] = last;
     const found: PackedFacts[] = [];
     let from = this.#turnOfFact(position, head, after + 1);
-    const page = 64;
     for (;;) {
-      const rows = this.#facts.all(position, from, page);
-      for (const [n, firstSeq, facts] of rows) {
-        if (firstSeq > after + limit) return found;
-        found.push([firstSeq, facts]);
+      const rows = this.#facts.all(position, from, factsPage);
+      for (const [n, lastSeq, facts] of rows) {
+        found.push([lastSeq, facts]);
+        if (lastSeq >= after + limit) return found;
         from = n + 1;
       }
-      if (rows.length < page) return found;
+      if (rows.length < factsPage) return found;
     }
   }
 
-  /** The last turn whose facts begin at `seq` or before: `first_seq` grows with n, so it is found by halving. */
+  /** The turn that holds the fact `seq`: `seq` grows with n, so it is found by halving. */
   #turnOfFact(position: number, head: number, seq: number): number {
     let low = 0;
     let high = head;
     while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      const firstSeq = this.#firstSeq.get(position, middle)?.[0] ?? Number.POSITIVE_INFINITY;
-      if (firstSeq <= seq) low = middle;
-      else high = middle - 1;
+      const middle = (low + high) >> 1;
+      // A row that is missing (damage) is passed by.
+      const lastSeq = this.#seq.get(position, middle)?.[0] ?? 0;
+      if (lastSeq >= seq) high = middle;
+      else low = middle + 1;
     }
     return low;
   }

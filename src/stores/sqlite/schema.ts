@@ -1,12 +1,15 @@
 /**
  * Tables of the SQLite store, and how its file is opened. Owns the file's version and pragmas; what is done with the rows is its neighbours'.
  *
- *  1. `turns` is append-only: one row a turn with its facts inside, found by (run, n). Row 0 is the acceptance: its body is the run's info.
- *     So a run's hot row stays small however large its input is. A table clustered by run costs seven times as much.
+ *  1. A turn is one insert. `turns` is append-only: one row a turn with its facts and the run's state after it (money, open asks, progress),
+ *     found by (run, n). Row 0 is the acceptance; its body is the run's info. So a turn writes at the table's end and never rewrites a row:
+ *     with a thousand live runs, updating a row a run dirties a page of its own for almost every turn, which is most of the cost.
+ *     (A table clustered by run costs eight times as much.)
  *  2. `facts` is a JSON array, one fact a line (`[a,\nb]`): a fact holds no line break, so the array is split without being parsed.
- *  3. A turn that does not end its run changes no indexed column of `runs`.
- *  4. `wake_at` is set only on runs without an owner that somebody should claim: 0 at once, else when their earliest timer is due.
- *  5. `finished_at is null` means unfinished; of one session's unfinished runs the first may go, the others are queued (epoch 0).
+ *     `seq` is that of the run's last fact after the turn.
+ *  3. `runs` holds what does not change each turn. `wake_at` is set only on runs without an owner that somebody should claim: 0 at once,
+ *     else when their earliest timer is due.
+ *  4. `finished_at is null` means unfinished; of one session's unfinished runs the first may go, the others are queued (epoch 0).
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -34,25 +37,18 @@ create table runs (
   id text not null unique,
   epoch integer not null,
   owner text,
-  head integer not null,
-  seq integer not null,
-  limit_nano integer not null,
-  spent_nano integer not null,
-  held_nano integer not null,
-  status text not null,
-  created_at integer not null,
-  session text,
-  open text not null,
-  progress text not null,
   claims integer not null,
+  status text not null,
+  reason text,
   wake_at integer,
+  created_at integer not null,
   finished_at integer,
   tenant text not null,
   user text,
+  session text,
   agent text not null,
   machine text not null,
-  feature text,
-  reason text
+  feature text
 );
 create index runs_of_owner on runs (owner) where owner is not null;
 create index runs_to_wake on runs (wake_at) where wake_at is not null;
@@ -62,9 +58,14 @@ create index runs_finished on runs (finished_at) where finished_at is not null;
 create table turns (
   run integer not null,
   n integer not null,
-  first_seq integer not null,
+  seq integer not null,
+  limit_nano integer not null,
+  spent_nano integer not null,
+  held_nano integer not null,
   at integer not null,
   hash text not null,
+  open text not null,
+  progress text not null,
   body text not null,
   facts text not null
 );
@@ -87,6 +88,7 @@ create table inbox (
   n integer,
   unique (run, nonce)
 );
+create index inbox_unread on inbox (run) where n is null;
 create table idempotency (
   scope text not null,
   key text not null,
@@ -106,7 +108,9 @@ export function open(path: string, options: SqliteOptions): DatabaseSync {
   try {
     if (path !== ":memory:") makeFolder(dirname(resolve(path)));
     db = new DatabaseSync(path);
-    db.exec(`pragma busy_timeout = ${busyTimeoutMs}; pragma temp_store = memory; pragma cache_size = -16000`);
+    // Larger pages and rarer checkpoints than SQLite's defaults: measured, 10 to 20 % less CPU a turn. A file keeps the page size it has.
+    db.exec(`pragma busy_timeout = ${busyTimeoutMs}; pragma page_size = 8192; pragma wal_autocheckpoint = 2000`);
+    db.exec("pragma temp_store = memory; pragma cache_size = -16000");
     prepareFile(db, options);
     migrate(db, path);
     return db;

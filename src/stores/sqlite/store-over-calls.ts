@@ -30,6 +30,7 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
         createdAt,
       })),
 
+    unread: (owner) => call("unread", owner),
     heartbeat: (owner, until) => call("heartbeat", owner, until),
     release: (owner) => call("release", owner),
     owners: async () => (await call("owners")).map(([owner, until]) => ({ owner, until })),
@@ -53,9 +54,10 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
     turns: (run, after, limit) => call("turns", run, after, limit),
     async facts(run, after, limit) {
       const facts: FactRow[] = [];
-      for (const [firstSeq, joined] of await call("facts", run, after, limit)) {
+      for (const [lastSeq, joined] of await call("facts", run, after, limit)) {
         if (joined === "[]") continue;
         const all = joined.slice(1, -1).split(factSeparator);
+        const firstSeq = lastSeq - all.length + 1;
         for (let i = Math.max(0, after + 1 - firstSeq); i < all.length && facts.length < limit; i++)
           facts.push({ seq: firstSeq + i, json: all[i] as string });
       }

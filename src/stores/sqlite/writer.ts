@@ -6,9 +6,10 @@
  *  2. An exception rolls the batch back; it is then done again with a savepoint an entry, and only the entry that throws is `broken`.
  *     A failure of the store itself (lock, disk) is nobody's fault and rejects the batch.
  *  3. A run ends with no open ask: an entry that would leave one (and its hold) behind is `broken`.
- *  4. A turn costs three statements (select run, insert turn, update run); meters are written once a batch.
+ *  4. A turn is one insert (and an update of its run when its status changes); meters are written once a batch.
+ *  5. Rows and meters that are remembered from one batch to the next are true: see `LiveRuns` and `Ledger`.
  *
- * The open asks are one column, rewritten by each turn that asks or closes: right for tens of open asks a run, not for thousands.
+ * The open asks are one column, written by each turn: right for tens of open asks a run, not for thousands.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { decide } from "../../money/budget.ts";
@@ -17,53 +18,27 @@ import type { AskEntry, EntryResult, Grant, OpenAsk, ParkEntry, QuarantineEntry 
 import { grantFacts } from "../store.ts";
 import { isStoreFailure } from "./errors.ts";
 import { Ledger } from "./ledger.ts";
+import { LiveRuns, type RunRow } from "./live-runs.ts";
 import { factSeparator, type Packed, type PackedAccept, type PackedEntry, type PackedTurn, unpack } from "./packed.ts";
 import { type Query, query } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
 
-/** What an entry is checked against and applied to. Also the level `run` of a budget decision. */
-export type RunRow = {
-  readonly level: "run";
-  readonly position: number;
-  readonly epoch: number;
-  readonly owner: string | null;
-  readonly head: number;
-  readonly seq: number;
-  limitNano: number;
-  spentNano: number;
-  heldNano: number;
-  readonly createdAt: number;
-  readonly hasSession: boolean;
-  /** JSON of {@link OpenAsk}[]. */
-  readonly open: string;
-};
-
 export type FencedEntry = PackedTurn | ParkEntry | QuarantineEntry;
 
-type RunColumns = [
-  position: number,
-  epoch: number,
-  owner: string | null,
-  head: number,
-  seq: number,
-  limitNano: number,
-  spentNano: number,
-  heldNano: number,
-  createdAt: number,
-  hasSession: number,
-  open: string,
-];
-
+/** What a run has done before its first turn. */
+const noProgress = JSON.stringify({ steps: 0, calls: 0, toolCalls: 0, inputTokens: 0, cachedTokens: 0, outputTokens: 0, estimated: false });
 const noneOpen = "[]";
 
 export class Writer {
   readonly #transaction: Transaction;
   readonly #isCurrent: (row: RunRow, entry: FencedEntry) => boolean;
   readonly #ledger: Ledger;
-  readonly #run: Query<RunColumns>;
+  readonly #live: LiveRuns;
+  readonly #dataVersion: Query<[number]>;
+  #seenVersion = -1;
   readonly #insertRun: StatementSync;
   readonly #insertTurn: StatementSync;
-  readonly #advance: StatementSync;
+  readonly #status: StatementSync;
   readonly #end: StatementSync;
   readonly #consume: StatementSync;
   readonly #hasMessage: Query<[1]>;
@@ -79,21 +54,18 @@ export class Writer {
     this.#transaction = transaction;
     this.#isCurrent = isCurrent;
     this.#ledger = new Ledger(db);
-    this.#run = query(
-      db,
-      `select position, epoch, owner, head, seq, limit_nano, spent_nano, held_nano, created_at, session is not null, open
-       from runs where id = ?`,
-    );
+    this.#live = new LiveRuns(db);
+    this.#dataVersion = query(db, "pragma data_version");
     this.#insertRun = db.prepare(
-      `insert into runs (id, epoch, owner, head, seq, limit_nano, spent_nano, held_nano, status, created_at, session, open, progress,
-         claims, tenant, user, agent, machine, feature)
-       values (?, ?, ?, 0, ?, ?, 0, 0, ?, ?, ?, '${noneOpen}', ?, 0, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
+      `insert into runs (id, epoch, owner, claims, status, created_at, tenant, user, session, agent, machine, feature)
+       values (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
     );
-    this.#insertTurn = db.prepare("insert into turns (run, n, first_seq, at, hash, body, facts) values (?, ?, ?, ?, ?, ?, ?)");
-    const advanced =
-      "head = ?2, seq = ?3, limit_nano = ?4, spent_nano = ?5, held_nano = ?6, status = ?7, open = ?8, progress = ?9, claims = 0";
-    this.#advance = db.prepare(`update runs set ${advanced} where position = ?1`);
-    this.#end = db.prepare(`update runs set ${advanced}, finished_at = ?10, owner = null, wake_at = null where position = ?1`);
+    this.#insertTurn = db.prepare(
+      `insert into turns (run, n, seq, limit_nano, spent_nano, held_nano, at, hash, open, progress, body, facts)
+       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#status = db.prepare("update runs set status = ?, claims = 0 where position = ?");
+    this.#end = db.prepare("update runs set status = ?, claims = 0, owner = null, wake_at = null, finished_at = ? where position = ?");
     this.#consume = db.prepare("update inbox set n = ? where run = ? and nonce = ? and n is null");
     this.#hasMessage = query(db, "select 1 from inbox where run = ? and n is null limit 1");
     // Parking is progress: who has replayed the run to its head and found nothing to do was not killed by it.
@@ -116,17 +88,34 @@ export class Writer {
 
   commit(packed: Packed): EntryResult[] {
     const batch = unpack(packed);
+    try {
+      return this.#write(() => batch.map((entry) => this.#apply(entry)));
+    } catch (error) {
+      if (isStoreFailure(error)) throw error;
+      return this.#write(() => batch.map((entry) => this.#applyAlone(entry)));
+    }
+  }
+
+  /** Forgets what is remembered of runs and meters, which others have changed or a rollback has undone. */
+  forget(): void {
+    this.#live.forget();
     this.#ledger.forget();
+  }
+
+  #write(work: () => EntryResult[]): EntryResult[] {
     try {
       return this.#transaction.run(() => {
-        const results = batch.map((entry) => this.#apply(entry));
+        // Changes when another connection has written to the file; asked inside the transaction, after which none can.
+        const version = this.#dataVersion.get()?.[0] ?? -1;
+        if (version !== this.#seenVersion) this.forget();
+        this.#seenVersion = version;
+        const results = work();
         this.#ledger.flush();
         return results;
       });
     } catch (error) {
-      if (isStoreFailure(error)) throw error;
-      this.#ledger.forget();
-      return this.#transaction.run(() => batch.map((entry) => this.#applyAlone(entry)));
+      this.forget();
+      throw error;
     }
   }
 
@@ -139,7 +128,7 @@ export class Writer {
       });
     } catch (error) {
       if (isStoreFailure(error)) throw error;
-      this.#ledger.forget();
+      this.forget();
       return { type: "broken", message: error instanceof Error ? error.message : String(error) };
     }
   }
@@ -147,7 +136,7 @@ export class Writer {
   #apply(entry: PackedEntry): EntryResult {
     if (entry.type === "broken") return entry;
     if (entry.type === "accept") return this.#accept(entry);
-    const row = this.#find(entry.run);
+    const row = this.#live.find(entry.run);
     if (!row || !this.#isCurrent(row, entry)) return { type: "fenced" };
     switch (entry.type) {
       case "turn":
@@ -155,32 +144,14 @@ export class Writer {
       case "park": {
         if (row.head !== entry.head || this.#hasMessage.get(row.position)) return { type: "parked", parked: false };
         this.#park.run(earliestDue(row.open), row.position);
+        this.#live.drop(entry.run);
         return { type: "parked", parked: true };
       }
       case "quarantine":
         this.#quarantine.run(entry.reason, row.position);
+        this.#live.drop(entry.run);
         return { type: "quarantined" };
     }
-  }
-
-  #find(run: string): RunRow | undefined {
-    const columns = this.#run.get(run);
-    if (!columns) return undefined;
-    const [position, epoch, owner, head, seq, limitNano, spentNano, heldNano, createdAt, hasSession, open] = columns;
-    return {
-      level: "run",
-      position,
-      epoch,
-      owner,
-      head,
-      seq,
-      limitNano,
-      spentNano,
-      heldNano,
-      createdAt,
-      hasSession: hasSession === 1,
-      open,
-    };
   }
 
   #accept(entry: PackedAccept): EntryResult {
@@ -194,50 +165,65 @@ export class Writer {
     const queued = entry.session !== null && this.#hasUnfinished.get(entry.tenant, entry.session, entry.user) !== undefined;
     const epoch = queued ? 0 : 1;
     const status = queued ? "queued" : "running";
+    const { run, createdAt, owner, session } = entry;
+    const limitNano = amount("limitNano", entry.limitNano);
     const { changes, lastInsertRowid } = this.#insertRun.run(
-      entry.run,
+      run,
       epoch,
-      queued ? null : entry.owner,
-      entry.factCount,
-      amount("limitNano", entry.limitNano),
+      queued ? null : owner,
       status,
-      entry.createdAt,
-      entry.session,
-      noProgress,
+      createdAt,
       entry.tenant,
       entry.user,
+      session,
       entry.agent,
       entry.machine,
       entry.feature,
     );
     if (changes === 0) return this.#acceptedBefore(entry);
-    this.#insertTurn.run(lastInsertRowid, 0, 1, 0, "", entry.info, `[${entry.facts}]`);
-    if (idempotency) this.#insertKey.run(idempotency.scope, idempotency.key, entry.run, idempotency.bodyHash, idempotency.expiresAt);
+    const position = Number(lastInsertRowid);
+    const seq = entry.factCount;
+    this.#insertTurn.run(position, 0, seq, limitNano, 0, 0, 0, "", noneOpen, noProgress, entry.info, `[${entry.facts}]`);
+    if (idempotency) this.#insertKey.run(idempotency.scope, idempotency.key, run, idempotency.bodyHash, idempotency.expiresAt);
+    if (!queued)
+      this.#live.remember(run, {
+        level: "run",
+        position,
+        epoch,
+        owner,
+        createdAt,
+        hasSession: session !== null,
+        claims: 0,
+        status,
+        head: 0,
+        seq,
+        limitNano,
+        spentNano: 0,
+        heldNano: 0,
+        open: [],
+      });
     return { type: "accepted", status, epoch };
   }
 
   /** A repeated acceptance (its first answer was lost): the same answer, unless the run has gone on under somebody else. */
   #acceptedBefore(entry: PackedAccept): EntryResult {
-    const row = this.#find(entry.run);
+    const row = this.#live.find(entry.run);
     if (!row || row.epoch > 1 || (row.epoch === 1 && row.owner !== entry.owner)) return { type: "fenced" };
     return { type: "accepted", status: row.epoch === 0 ? "queued" : "running", epoch: row.epoch };
   }
 
   #turn(row: RunRow, entry: PackedTurn): EntryResult {
+    const { position, createdAt } = row;
+    const { n, status } = entry;
     row.limitNano += amount("raiseNano", entry.raiseNano);
-    let open = row.open;
-    let grants: readonly Grant[] = [];
-    if (entry.closes.length > 0 || entry.asks.length > 0) {
-      // Written below as JSON of this type.
-      const asks = open === noneOpen ? [] : (JSON.parse(open) as OpenAsk[]);
-      for (const close of entry.closes) this.#close(row, asks, close);
-      if (entry.asks.length > 0) grants = entry.asks.map((ask) => this.#ask(row, asks, ask));
-      open = asks.length === 0 ? noneOpen : JSON.stringify(asks);
-    }
+    for (const close of entry.closes) this.#close(row, close);
+    const grants = entry.asks.map((ask) => this.#ask(row, ask));
+    const ends = hasEnded(status);
+    if (ends && row.open.length > 0) throw new Error(`turn ${n} of ${entry.run} ends it with open asks: ${JSON.stringify(row.open)}`);
     let facts = entry.facts;
     let factCount = entry.factCount;
     if (grants.length > 0) {
-      const more = grantFacts(entry.asks, grants, new Date(row.createdAt + entry.at).toISOString());
+      const more = grantFacts(entry.asks, grants, new Date(createdAt + entry.at).toISOString());
       if (more.length > 0) {
         const joined = more.join(factSeparator);
         facts = factCount === 0 ? joined : `${facts}${factSeparator}${joined}`;
@@ -245,29 +231,44 @@ export class Writer {
       }
     }
     const firstSeq = row.seq + 1;
-    const { position, limitNano, spentNano, heldNano } = row;
-    this.#insertTurn.run(position, entry.n, firstSeq, entry.at, entry.hash, entry.body, `[${facts}]`);
-    if (entry.consumes !== null && this.#consume.run(entry.n, position, entry.consumes).changes === 0)
-      throw new Error(`turn ${entry.n} of ${entry.run} consumes the message ${entry.consumes}, which is not waiting in its inbox`);
-    const { n, status, progress } = entry;
-    const seq = row.seq + factCount;
-    if (!hasEnded(status)) {
-      this.#advance.run(position, n, seq, limitNano, spentNano, heldNano, status, open, progress);
+    row.head = n;
+    row.seq += factCount;
+    this.#insertTurn.run(
+      position,
+      n,
+      row.seq,
+      row.limitNano,
+      row.spentNano,
+      row.heldNano,
+      entry.at,
+      entry.hash,
+      row.open.length === 0 ? noneOpen : JSON.stringify(row.open),
+      entry.progress,
+      entry.body,
+      `[${facts}]`,
+    );
+    if (entry.consumes !== null && this.#consume.run(n, position, entry.consumes).changes === 0)
+      throw new Error(`turn ${n} of ${entry.run} consumes the message ${entry.consumes}, which is not waiting in its inbox`);
+    if (!ends) {
+      if (status !== row.status || row.claims > 0) {
+        this.#status.run(status, position);
+        row.status = status;
+        row.claims = 0;
+      }
       return { type: "written", firstSeq, grants };
     }
-    if (open !== noneOpen) throw new Error(`turn ${n} of ${entry.run} ends it with open asks: ${open}`);
-    const finishedAt = entry.finishedAt ?? row.createdAt + entry.at;
-    this.#end.run(position, n, seq, limitNano, spentNano, heldNano, status, open, progress, finishedAt);
+    this.#end.run(status, entry.finishedAt ?? createdAt + entry.at, position);
+    this.#live.drop(entry.run);
     const wakes = row.hasSession ? this.#wakeNext(position) : undefined;
     return wakes === undefined ? { type: "written", firstSeq, grants } : { type: "written", firstSeq, grants, wakes };
   }
 
   /** Settles an ask: its hold ends, and what it cost is spent on the same meters. */
-  #close(row: RunRow, asks: OpenAsk[], close: { readonly ordinal: number; readonly costNano: number }): void {
-    const index = asks.findIndex((ask) => ask.ordinal === close.ordinal);
-    const ask = asks[index];
+  #close(row: RunRow, close: { readonly ordinal: number; readonly costNano: number }): void {
+    const index = row.open.findIndex((ask) => ask.ordinal === close.ordinal);
+    const ask = row.open[index];
     if (!ask) throw new Error(`closes the ask ${close.ordinal}, which is not open`);
-    asks.splice(index, 1);
+    row.open.splice(index, 1);
     const costNano = amount("costNano", close.costNano);
     const hold = ask.holdNano ?? 0;
     row.heldNano -= hold;
@@ -282,18 +283,18 @@ export class Writer {
   }
 
   /** Opens an ask, with its hold when it reserves money and every level has enough left. */
-  #ask(row: RunRow, asks: OpenAsk[], ask: AskEntry): Grant {
+  #ask(row: RunRow, ask: AskEntry): Grant {
     const { ordinal, kind, hash, reserve, due } = ask;
-    if (asks.some((open) => open.ordinal === ordinal)) throw new Error(`asks under the ordinal ${ordinal}, which is open`);
+    if (row.open.some((open) => open.ordinal === ordinal)) throw new Error(`asks under the ordinal ${ordinal}, which is open`);
     const opened = due === undefined ? { ordinal, kind, hash } : { ordinal, kind, hash, due };
     if (!reserve) {
-      asks.push(opened);
+      row.open.push(opened);
       return { ordinal, granted: true, holdNano: 0, maxTokens: 0 };
     }
     const meters = reserve.meters.map((ref) => this.#ledger.at(ref));
     const grant = decide(ordinal, reserve, [row, ...meters]);
     if (!grant.granted) {
-      asks.push({ ...opened, denied: grant.level });
+      row.open.push({ ...opened, denied: grant.level });
       return grant;
     }
     const holdNano = amount("hold", grant.holdNano);
@@ -302,7 +303,7 @@ export class Writer {
       meter.heldNano += holdNano;
       meter.changed = true;
     }
-    asks.push({ ...opened, holdNano, maxTokens: grant.maxTokens, meters: meters.map((meter) => meter.key) });
+    row.open.push({ ...opened, holdNano, maxTokens: grant.maxTokens, meters: meters.map((meter) => meter.key) });
     return grant;
   }
 
@@ -317,18 +318,14 @@ export class Writer {
   }
 }
 
-/** What a run has done before its first turn. */
-const noProgress = JSON.stringify({ steps: 0, calls: 0, toolCalls: 0, inputTokens: 0, cachedTokens: 0, outputTokens: 0, estimated: false });
-
 /** NaN would pass every comparison with a limit, and a fraction would never settle to zero. */
 function amount(name: string, nano: number): number {
   if (!Number.isSafeInteger(nano) || nano < 0) throw new Error(`${name} is ${nano}: not a whole number of nano-dollars`);
   return nano;
 }
 
-function earliestDue(open: string): number | null {
+function earliestDue(open: readonly OpenAsk[]): number | null {
   let earliest: number | null = null;
-  // Written by the turn as JSON of this type.
-  for (const { due } of JSON.parse(open) as OpenAsk[]) if (due !== undefined && (earliest === null || due < earliest)) earliest = due;
+  for (const { due } of open) if (due !== undefined && (earliest === null || due < earliest)) earliest = due;
   return earliest;
 }
