@@ -201,7 +201,9 @@ export class Call implements Receiver, SseHandler, Output {
   }
 
   #malformed(): void {
-    this.#fail(errorBody("interrupted", `${this.#speaker.name} sent an answer that cannot be read.`, { details: this.#details() }));
+    // After the proof only usage may have come: its loss is the smaller one.
+    if (this.#reader.proven) this.#succeed();
+    else this.#fail(errorBody("interrupted", `${this.#speaker.name} sent an answer that cannot be read.`, { details: this.#details() }));
   }
 
   #settle(problem: string): void {

@@ -187,6 +187,8 @@ async function perform(socket: Socket, step: Step, entry: FaultEntry, left: Prom
 const resetAfterMs = 10;
 
 async function pause(ms: number, left: Promise<void>): Promise<void> {
+  // No time at all is still a turn of the event loop, so that the client reads what was sent on its own.
+  if (ms === 0) return new Promise((resolve) => setImmediate(resolve));
   let timer: NodeJS.Timeout | undefined;
   const waited = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);
@@ -200,7 +202,7 @@ async function serve(socket: Socket, answer: (request: FaultRequest) => Promise<
   let buffer = Buffer.alloc(0);
   let wake = (): void => {};
   let isClosed = false;
-  socket.on("data", (data) => {
+  socket.on("data", (data: Buffer) => {
     buffer = Buffer.concat([buffer, data]);
     wake();
   });
