@@ -21,6 +21,7 @@ const few: ReadonlySet<string> = new Set([
   "invalid",
   "invalid otherwise",
   "empty",
+  "empty otherwise",
   "429, wait as long as we would",
   "rejected",
   "lost",
@@ -116,10 +117,9 @@ function calls(input: CallInput): readonly Outcome[] {
       ? [
           answer("invalid", { text: '{"a":', problem: "it is no JSON" }),
           answer("invalid otherwise", { text: '{"b":1}', problem: "`a` is missing" }),
+          answer("no words", { text: "" }),
         ]
-      : []),
-    answer("empty", { text: "" }),
-    answer("blank", { text: " \n" }),
+      : [answer("empty", { text: "" }), answer("empty otherwise", { text: " \n" })]),
     answer("cut at the token limit", { finish: "length" }),
     answer("refused", { finish: "refused", text: "" }),
     answer("filtered", { finish: "filtered", text: "An ans" }),

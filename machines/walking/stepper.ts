@@ -102,7 +102,15 @@ export class Stepper {
   }
 
   next(snapshot: AnyMachineSnapshot, event: Event): Step {
-    return this.step(() => this.machine.transition(snapshot, event as never, this.scope));
+    return this.step(() => {
+      try {
+        return this.machine.transition(snapshot, event as never, this.scope);
+      } catch (error) {
+        if (error instanceof Unwalkable) throw error;
+        // A machine that throws ends as an error, as it does when it runs.
+        return { ...snapshot, status: "error", error } as AnyMachineSnapshot;
+      }
+    });
   }
 
   private step(decide: () => AnyMachineSnapshot): Step {

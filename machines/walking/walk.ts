@@ -19,6 +19,8 @@ export type WalkOptions = {
   /** Default: `cancel`, where the machine knows it; none where `few` outcomes are walked, since it only shortens a path. */
   readonly messages?: readonly Message[];
   readonly maxStates?: number;
+  /** Walks of child machines, to share between walks. */
+  readonly summaries?: Map<string, Walk>;
   /** Instead of the agent machine that the supervisor names: which machine is meant by the name of an actor. */
   readonly machines?: { readonly [src: string]: AnyStateMachine };
 };
@@ -84,6 +86,7 @@ class Walker {
   private readonly options: WalkOptions;
   private readonly messages: readonly Message[];
   private readonly maxStates: number;
+  private readonly summaries: Map<string, Walk>;
   private readonly found = new Map<string, Situation>();
   private readonly open: Situation[] = [];
   private readonly covered = new Set<string>();
@@ -97,6 +100,7 @@ class Walker {
     const knowsCancel = machine.events.includes("cancel") && options.extent !== "few";
     this.messages = options.messages ?? (knowsCancel ? [cancel] : []);
     this.maxStates = options.maxStates ?? 20_000;
+    this.summaries = options.summaries ?? new Map();
   }
 
   walk(): Walk {
@@ -116,7 +120,8 @@ class Walker {
 
   private leave(situation: Situation): void {
     if (situation.status !== "active") return;
-    for (const work of representatives(situation.living))
+    const answered = this.options.extent === "few" ? oldest(situation.living) : representatives(situation.living);
+    for (const work of answered)
       for (const outcome of this.outcomes(work))
         this.move(situation, `${work.src}: ${outcome.label}`, endEvent(work, outcome), { work, outcome });
     for (const { label, event } of this.messages) this.move(situation, label, event, {});
@@ -160,7 +165,10 @@ class Walker {
     let outcomes = this.endings.get(child);
     if (!outcomes) {
       const machine = this.options.machines?.[work.src] ?? (work.machine as AnyStateMachine);
-      const summary = walk(machine, { input: work.input, extent, maxStates: this.maxStates });
+      const key = `${extent} ${child}`;
+      const summary =
+        this.summaries.get(key) ?? walk(machine, { input: work.input, extent, maxStates: this.maxStates, summaries: this.summaries });
+      this.summaries.set(key, summary);
       this.children.set(child, summary);
       outcomes = endsOf(summary);
       this.endings.set(child, outcomes);
@@ -180,6 +188,9 @@ function endsOf({ machine, situations }: Walk): readonly Outcome[] {
   }
   return [...ends.values(), { label: "broke", ok: false, value: new Error("a machine threw") }];
 }
+
+const oldest = (living: readonly Asked[]): readonly Asked[] =>
+  [...Map.groupBy(living, ({ src }) => src).values()].map(([first]) => first as Asked);
 
 function representatives(living: readonly Asked[]): readonly Asked[] {
   if (living.length < 3) return living;

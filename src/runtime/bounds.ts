@@ -1,15 +1,208 @@
-/** The worst case of a run, from its agent's definition and its limits. */
+/**
+ * The worst case of a run: what its machine can ask for at most (machines/bounds.ts), at the prices, token limits and
+ * timeouts of its tiers, and never more than its limits.
+ *
+ *  1. `calls` and `tool_calls` count what is asked for; a denied call counts, an undercounted input is the one exception (DESIGN 6).
+ *  2. Money: the hold of each call at its most tokens, at most the budget. A person's top-up is a new decision and comes on top.
+ *  3. Input tokens of a call: the context of its tier. Where that is not known {@link assumedContextTokens}; never more than
+ *     the budget pays for.
+ *  4. Time: the total timeout of each call, backoff with the longest jitter, questions until they expire. Where tools run it is
+ *     the deadline, since their own limits are not part of the agent. The time that a process is down is not counted.
+ *
+ * A machine that cannot be walked (it starts something unknown, or has no small set of states) is bounded by its limits alone,
+ * which the supervisor holds in any case. A machine that can ask without end is refused.
+ */
+import type { AnyStateMachine } from "xstate";
+import { agentMachine } from "../../machines/agent.ts";
+import { Uncapped, Unwalkable, type Walk, walk, worstOf } from "../../machines/bounds.ts";
+import { requestMachine } from "../../machines/request.ts";
+import { worstCase } from "../money/prices.ts";
+import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
-import type { AgentSpec } from "./agent.ts";
+import type { AgentSpec, Rates, TierSpec } from "./agent.ts";
+import type { MachineInput } from "./machine-input.ts";
 
-export function boundsOf(spec: AgentSpec, limits: Limits): Bounds {
-  const calls = limits.max_calls;
+export { formatReport, type Verification, verifyAgent } from "./verification.ts";
+
+/** Tokens of a call's input where its tier does not say how many fit. */
+export const assumedContextTokens = 128_000;
+
+/** What a run can take before its limits cut it: each at its own worst. */
+export type Unlimited = Bounds & { readonly steps: number; readonly sleep_ms: number; readonly asks: number };
+
+/** `machine`: the one that `spec.machine` names, where it is not one of ours. Throws `invalid_request` when it has no cap. */
+export function boundsOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined = machineOf(spec)): Bounds {
+  const most = machine && unlimited(spec, limits, machine);
+  const calls = Math.min(most?.calls ?? Number.POSITIVE_INFINITY, limits.max_calls);
+  const budgetNano = limits.max_cost_microusd * 1_000;
+  const of = (tier: TierSpec): PerCall => perCall(tier, limits);
+  const largest = (pick: (call: PerCall) => number): number => calls * Math.max(0, ...spec.tiers.map((tier) => pick(of(tier))));
   return {
     calls,
-    input_tokens: calls * Math.max(...spec.tiers.map((tier) => tier.contextTokens ?? 128_000), 0),
-    output_tokens: calls * limits.max_output_tokens,
-    tool_calls: limits.max_tool_calls,
-    cost_microusd: limits.max_cost_microusd,
-    wall_ms: limits.deadline_ms,
+    input_tokens: least(
+      most?.input_tokens,
+      largest((call) => call.inputTokens),
+      affordable(budgetNano, spec.tiers, ({ inputNano, cachedNano, cacheWriteNano }) => Math.min(inputNano, cachedNano, cacheWriteNano)),
+    ),
+    output_tokens: least(
+      most?.output_tokens,
+      largest((call) => call.outputTokens),
+      affordable(budgetNano, spec.tiers, ({ outputNano }) => outputNano),
+    ),
+    tool_calls: least(most?.tool_calls, limits.max_tool_calls),
+    cost_microusd: Math.min(Math.ceil(least(most?.cost_microusd, largest((call) => call.costNano) / 1_000)), limits.max_cost_microusd),
+    wall_ms: least(most?.wall_ms === undefined ? undefined : Math.ceil(most.wall_ms), limits.deadline_ms),
   };
+}
+
+/** Throws {@link Uncapped} as `invalid_request`; undefined where the machine cannot be walked. */
+function unlimited(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited | undefined {
+  try {
+    return worstCaseOf(spec, limits, machine);
+  } catch (error) {
+    if (error instanceof Unwalkable) return undefined;
+    if (error instanceof Uncapped) throw new EscapementError("invalid_request", `agent "${spec.name}" cannot be run: ${error.message}`);
+    throw error;
+  }
+}
+
+/** What the machine can ask for, at this agent's tiers, with no other limit than its steps and the tokens of a call. */
+export function worstCaseOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
+  const key = `${limits.max_steps} ${limits.max_output_tokens}`;
+  const known = worst.get(spec) ?? new Map<string, Unlimited>();
+  if (known.size > keptWorstCases) known.clear();
+  worst.set(spec, known);
+  const found = known.get(key) ?? computeWorstCase(spec, limits, machine);
+  known.set(key, found);
+  return found;
+}
+/** Per agent, by the limits that it depends on. */
+const worst = new WeakMap<AgentSpec, Map<string, Unlimited>>();
+const keptWorstCases = 64;
+
+function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
+  const of = (price: (work: string) => number): number => worstInSteps(machine, spec, limits.max_steps, price);
+  const only = (kind: string) => of((work) => (work === kind ? 1 : 0));
+  const calls = new Map(spec.tiers.map((tier) => [`${callPrefix}${tier.name}`, perCall(tier, limits)]));
+  const dearest = [...calls.values()].reduce(atLeast, noCall);
+  // A machine may name a tier that the agent does not have; its call fails, and counts as the dearest.
+  const eachCall = (pick: (call: PerCall) => number) => (work: string) =>
+    work.startsWith(callPrefix) ? pick(calls.get(work) ?? dearest) : 0;
+  const duration = eachCall((call) => call.ms);
+  const tools = only("tool");
+  const wall = of((work) => (work === "sleep_ms" || work === "ask_ms" ? 1 : duration(work)));
+  return {
+    calls: of((work) => (work.startsWith(callPrefix) ? 1 : 0)),
+    steps: only("step"),
+    tool_calls: tools,
+    sleep_ms: only("sleep_ms"),
+    asks: only("ask"),
+    input_tokens: of(eachCall((call) => call.inputTokens)),
+    output_tokens: of(eachCall((call) => call.outputTokens)),
+    cost_microusd: of(eachCall((call) => call.costNano)) / 1_000,
+    wall_ms: tools > 0 ? Number.POSITIVE_INFINITY : wall,
+  };
+}
+const callPrefix = "call/";
+
+// --- one call
+
+type PerCall = { readonly inputTokens: number; readonly outputTokens: number; readonly costNano: number; readonly ms: number };
+const noCall: PerCall = { inputTokens: 0, outputTokens: 0, costNano: 0, ms: 0 };
+const atLeast = (a: PerCall, b: PerCall): PerCall => ({
+  inputTokens: Math.max(a.inputTokens, b.inputTokens),
+  outputTokens: Math.max(a.outputTokens, b.outputTokens),
+  costNano: Math.max(a.costNano, b.costNano),
+  ms: Math.max(a.ms, b.ms),
+});
+
+function perCall(tier: TierSpec, limits: Limits): PerCall {
+  const inputTokens = tier.contextTokens ?? assumedContextTokens;
+  const outputTokens = Math.min(limits.max_output_tokens, tier.maxOutputTokens);
+  const { inputNano, outputNanoPerToken } = worstCase(tier.price, inputTokens);
+  return { inputTokens, outputTokens, costNano: inputNano + Math.ceil(outputTokens * outputNanoPerToken), ms: tier.timeouts.total };
+}
+
+/** Tokens that a budget pays for at the cheapest rate; without end where one is free. */
+function affordable(budgetNano: number, tiers: readonly TierSpec[], rate: (rates: Rates) => number): number {
+  const cheapest = Math.min(...tiers.flatMap(({ price }) => [price, ...(price.long ?? [])].map(rate)));
+  return cheapest > 0 ? Math.floor(budgetNano / cheapest) : Number.POSITIVE_INFINITY;
+}
+
+const least = (...values: readonly (number | undefined)[]): number =>
+  values.reduce<number>((least, value) => Math.min(least, value ?? least), Number.POSITIVE_INFINITY);
+
+// --- walks, kept by machine and shape
+
+const shortest = 3;
+/** A machine whose worst case does not grow evenly with its steps is walked step by step up to here. */
+const longest = 32;
+
+/** Loops grow evenly: three walks of few steps give the worst case of any number of them (checked, not assumed). */
+function worstInSteps(machine: AnyStateMachine, spec: AgentSpec, steps: number, price: (work: string) => number): number {
+  const at = (n: number): number => worstOf(walkOf(machine, spec, n), price);
+  if (steps <= shortest) return at(steps);
+  const [one, two, three] = [at(1), at(2), at(3)];
+  const even = three - two;
+  if (Math.abs(even - (two - one)) <= 1e-9 * Math.max(1, three)) return three + (steps - shortest) * even;
+  if (steps <= longest) return at(steps);
+  throw new Unwalkable(`the worst case of "${machine.id}" does not grow evenly with its steps, and ${steps} are too many to walk`);
+}
+
+const walks = new WeakMap<object, Map<string, Walk | Error>>();
+/** Of requests and tools, by the shape of their input: as many as there are shapes of agents. */
+const summaries = new Map<string, Walk>();
+const shapes = new WeakMap<AgentSpec, string>();
+
+function walkOf(machine: AnyStateMachine, spec: AgentSpec, steps: number): Walk {
+  let known = walks.get(machine.config);
+  if (!known) {
+    known = new Map();
+    walks.set(machine.config, known);
+  }
+  let shape = shapes.get(spec);
+  if (shape === undefined) {
+    shape = JSON.stringify(walkedInput(spec, 0));
+    shapes.set(spec, shape);
+  }
+  const key = `${steps} ${shape}`;
+  let found = known.get(key);
+  if (!found) {
+    try {
+      found = walk(machine, { input: walkedInput(spec, steps), extent: "few", summaries });
+    } catch (error) {
+      if (!(error instanceof Unwalkable)) throw error;
+      found = error;
+    }
+    known.set(key, found);
+  }
+  if (found instanceof Error) throw found;
+  return found;
+}
+
+/** The input that a run's machine gets, as far as its paths depend on it: one tool of each kind, the one that asks a person last. */
+export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
+  const kinds = [false, true].flatMap((approval) => spec.tools.find((tool) => tool.approval === approval) ?? []);
+  const input: MachineInput = {
+    input: "",
+    messages: [{ role: "user", content: "" }],
+    tiers: spec.tiers.map(({ name }) => name),
+    retries: spec.retries,
+    maxSteps: steps,
+    onBudget: spec.onBudget,
+    ...(spec.degraded !== undefined && { degraded: "" }),
+    ...(spec.outputSchema !== undefined && { structured: true }),
+    tools: kinds.map(({ approval }) => ({ name: approval ? "asked" : "plain", approval })),
+    parallelTools: spec.parallelTools,
+  };
+  // As in machine-input.ts: `single` shows no tools.
+  return isSingle(spec) ? { ...input, tools: undefined as unknown as MachineInput["tools"] } : input;
+}
+
+const isSingle = ({ machine }: AgentSpec): boolean => machine.startsWith("single@");
+
+/** Our own machine of that name. */
+export function machineOf(spec: AgentSpec): AnyStateMachine | undefined {
+  if (isSingle(spec)) return requestMachine;
+  return spec.machine.startsWith("agent@") ? agentMachine : undefined;
 }
