@@ -15,11 +15,18 @@ export type Level = {
 export function decide(ordinal: number, reserve: Reserve, levels: readonly Level[]): Grant {
   let maxTokens = reserve.maxTokens;
   for (const level of levels) {
-    const left = level.limitNano - level.spentNano - level.heldNano - reserve.inputNano;
-    const fits = reserve.outputNanoPerToken === 0 ? (left >= 0 ? maxTokens : -1) : Math.floor(left / reserve.outputNanoPerToken);
+    const fits = tokensFor(level.limitNano - level.spentNano - level.heldNano - reserve.inputNano, reserve);
     if (fits < maxTokens) maxTokens = fits;
     if (maxTokens < reserve.minTokens)
       return { ordinal, granted: false, level: level.level, spentNano: level.spentNano, limitNano: level.limitNano };
   }
   return { ordinal, granted: true, holdNano: reserve.inputNano + Math.ceil(maxTokens * reserve.outputNanoPerToken), maxTokens };
+}
+
+/** Output tokens that `leftNano` pays for; negative when it does not even pay for the input. */
+function tokensFor(leftNano: number, { outputNanoPerToken, maxTokens }: Reserve): number {
+  if (outputNanoPerToken === 0) return leftNano >= 0 ? maxTokens : -1;
+  const tokens = Math.floor(leftNano / outputNanoPerToken);
+  // The quotient of a fractional price can round up to a whole number, and would then cost a nano-dollar too much: 7,867,584 at 10.8.
+  return Math.ceil(tokens * outputNanoPerToken) > leftNano ? tokens - 1 : tokens;
 }
