@@ -47,6 +47,7 @@ export class Feed {
 
   /** Puts a reader on that begins where a subscription just made by a start begins. */
   adopt(reader: Reader): void {
+    for (const other of this.#readers.keys()) other.arrived.owe();
     this.#readers.set(reader, true);
     this.#subscribed = true;
     this.#internal = false;
@@ -141,7 +142,11 @@ export class Feed {
     this.#asking = false;
     this.#subscribed = true;
     this.#internal = internal;
-    for (const reader of readers) if (this.#readers.has(reader)) this.#readers.set(reader, true);
+    for (const reader of readers) {
+      if (!this.#readers.has(reader)) continue;
+      reader.arrived.owe();
+      this.#readers.set(reader, true);
+    }
     if (this.#readers.size === 0) {
       this.#endIfEmpty();
     } else if (this.#askAgain) {

@@ -14,6 +14,8 @@ export class Position {
   #seq = 0;
   /** Of each unfinished call whose text this reader gets: UTF-16 units given. */
   readonly #text = new Map<string, number>();
+  /** Calls that were open when a subscription began: what it does not tell of their text comes from their `call.finished`. */
+  readonly #owed = new Set<string>();
   /** Reasoning starts again at 0 after a resume, so what was given is remembered beside the cursor. */
   readonly #reasoning = new Map<string, number>();
 
@@ -28,6 +30,12 @@ export class Position {
       const [call = "", offset] = part.split("=");
       this.#text.set(call, Number(offset));
     }
+    this.owe();
+  }
+
+  /** A subscription begins that may lie before this position and know nothing of the calls that are open here. */
+  owe(): void {
+    for (const call of this.#text.keys()) this.#owed.add(call);
   }
 
   get seq(): number {
@@ -60,7 +68,7 @@ export class Position {
     if (event.seq > this.#seq + 1) return null;
     const events: Event[] = [];
     if (event.type === "call.finished") {
-      const given = this.#text.get(event.call);
+      const given = this.#owed.has(event.call) ? this.#text.get(event.call) : undefined;
       if (given !== undefined && event.text !== undefined && event.text.length > given) {
         const { run, at, actor, call } = event;
         events.push({ run, seq: this.#seq, type: "text.delta", at, actor, call, offset: given, text: event.text.slice(given) });
@@ -79,6 +87,7 @@ export class Position {
       if (this.#internal || event.for === "answer") this.#text.set(event.call, this.#text.get(event.call) ?? 0);
     } else if (event.type === "call.finished") {
       this.#text.delete(event.call);
+      this.#owed.delete(event.call);
       this.#reasoning.delete(event.call);
     }
     if (event.type !== "text.delta" && event.type !== "reasoning.delta" && event.type !== "partial") this.#seq = event.seq;

@@ -55,15 +55,15 @@ export class ClientSocket {
   #taken = "";
   #takenAt: number;
 
-  constructor(ws: WebSocket, raw: Duplex, context: ServerContext, caller: Caller) {
+  constructor(ws: WebSocket, raw: Duplex, context: ServerContext, caller: Caller, now: number) {
     const { intervals, limits } = context.settings;
     this.#ws = ws;
     this.#context = context;
     this.#caller = caller;
     this.#outbox = new Outbox(ws, raw, limits.unsentBytes);
     this.#rate = new FrameRate(limits.burst, limits.framesPerSecond);
-    this.#takenAt = performance.now();
-    this.#pingAt = this.#takenAt + intervals.pingMs;
+    this.#takenAt = now;
+    this.#pingAt = now + intervals.pingMs;
     ws.on("message", (data, binary) => this.#receive(data as Buffer, binary));
     ws.on("ping", () => this.#countControlFrame());
     ws.on("pong", () => {
@@ -75,7 +75,7 @@ export class ClientSocket {
     ws.on("close", () => this.#ended());
   }
 
-  /** Looks at the clock: pings, ends the socket whose pings stay unanswered or whose client takes nothing. Called every `sweepMs`. */
+  /** Looks at the clock (that of its server, see `websocket.ts`): pings, ends the socket whose pings stay unanswered or whose client takes nothing. Called every `sweepMs`. */
   sweep(now: number): void {
     if (this.#closing) return;
     const { intervals } = this.#context.settings;

@@ -18,6 +18,11 @@ export class Position {
     this.#calls = new Map(cursor.calls);
   }
 
+  /** The last fact seen. */
+  get seq(): number {
+    return this.#seq;
+  }
+
   /** The cursor after this event. */
   after(event: Event): string {
     if (event.type === "text.delta") {

@@ -19,6 +19,8 @@ export class WebSockets {
   readonly #server: WebSocketServer;
   readonly #sockets = new Set<ClientSocket>();
   readonly #sweeper: NodeJS.Timeout;
+  /** Milliseconds that this process could have served its sockets: its own pauses are not held against the clients. */
+  #attentiveMs = 0;
 
   constructor(context: ServerContext) {
     const { limits, intervals } = context.settings;
@@ -36,9 +38,12 @@ export class WebSockets {
       handleProtocols: () => subprotocol,
     };
     this.#server = new WebSocketServer(options);
+    let sweptAt = performance.now();
     this.#sweeper = setInterval(() => {
       const now = performance.now();
-      for (const socket of this.#sockets) socket.sweep(now);
+      this.#attentiveMs += Math.min(now - sweptAt, 2 * intervals.sweepMs);
+      sweptAt = now;
+      for (const socket of this.#sockets) socket.sweep(this.#attentiveMs);
     }, intervals.sweepMs);
     this.#sweeper.unref();
   }
@@ -54,7 +59,7 @@ export class WebSockets {
     }
     this.#server.handleUpgrade(request, raw, head, (ws) => {
       const { gauges, settings } = this.#context;
-      const socket = new ClientSocket(ws, raw, this.#context, settings.caller);
+      const socket = new ClientSocket(ws, raw, this.#context, settings.caller, this.#attentiveMs);
       this.#sockets.add(socket);
       gauges.add("escapement_websocket_connections");
       ws.on("close", () => {

@@ -383,7 +383,8 @@ describe("events over HTTP", () => {
     await eventually(() => runtime.only().readers).toBe(0);
     socket.destroy();
     runtime.only().finish();
-    expect(await ids(await events(url, "?after=10"))).toHaveLength(392);
+    const patient = await world({}, runtime);
+    expect(await ids(await events(patient.url, "?after=10"))).toHaveLength(392);
   });
 });
 

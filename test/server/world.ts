@@ -6,8 +6,8 @@ import { ScriptedRuntime } from "./scripted-runtime.ts";
 
 export type World = { readonly runtime: ScriptedRuntime; readonly listening: Listening; readonly url: string; readonly defects: unknown[] };
 
-export async function world(options: ServerOptions = {}): Promise<World> {
-  const runtime = new ScriptedRuntime();
+/** `runtime`: of another world, whose runs this server shows too. */
+export async function world(options: ServerOptions = {}, runtime: ScriptedRuntime = new ScriptedRuntime()): Promise<World> {
   const defects: unknown[] = [];
   const server = createServer(runtime, { onDefect: (_, cause) => defects.push(cause), ...options });
   const listening = await server.listen({ port: 0 });

@@ -32,7 +32,9 @@ async function events({ context, request, caller }: RouteInput): Promise<Respons
   const position = new Position(after, internal);
 
   if (preferredForm(request.req.header("accept"), "text/event-stream") === "application/json") {
-    const page = await runtime.facts(run, { caller, ...present({ after, limit: query.limit }) });
+    // Of facts alone, those behind the last one seen are the rest.
+    const facts = after === undefined ? {} : { after: String(position.seq) };
+    const page = await runtime.facts(run, { caller, ...present({ limit: query.limit }), ...facts });
     return jsonReply(200, page);
   }
   if (request.req.raw.method === "HEAD") {
