@@ -201,12 +201,8 @@ export class Host {
     return owned;
   }
 
-  private liveRun(
-    info: RunInfo,
-    spec: AgentSpec,
-    history: readonly Message[] | undefined,
-    observe?: (event: InspectionEvent) => void,
-  ): LiveRun {
+  /** A run in memory, before its first turn. */
+  liveRun(info: RunInfo, spec: AgentSpec, history: readonly Message[] | undefined, observe?: (event: InspectionEvent) => void): LiveRun {
     const machine = this.options.machineOf(info.machine);
     if (!machine) throw new EscapementError("internal", `this process does not carry the machine ${info.machine}`);
     return new LiveRun(machine, supervisorInput(spec, info, history), this.options.appraise(spec, info), observe);
@@ -344,6 +340,10 @@ export class Host {
         this.strays.delete(run);
         if (record) await this.recover(record);
         else await this.take({ run, limit: 1, dead: [this.owner] });
+      }
+      for (const run of await this.options.store.unread(this.owner)) {
+        const inbox = await this.options.store.inbox(run);
+        for (const message of inbox) this.runs.get(run)?.message(message);
       }
       const due = await this.options.store.nextDue();
       if (due !== null) this.armDue(due);

@@ -314,7 +314,9 @@ export class OwnedRun {
       return;
     }
     const performing = this.performing.get(ask.ordinal);
-    const account = performing?.stop();
+    // It may have ended already, with its outcome still in the queue: that says what it cost.
+    const ended = this.inputs.find((input) => input.type === "outcome" && input.ordinal === ask.ordinal) as OutcomeInput | undefined;
+    const account = ended ? ended.account : performing?.stop();
     const text = this.calls.get(ask.ordinal)?.text ?? "";
     closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
     this.add(account);

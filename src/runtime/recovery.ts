@@ -43,7 +43,8 @@ export async function replay(store: Store, record: RunRecord, make: (history: Js
   return live;
 }
 
-function feed(live: LiveRun, row: TurnRow, input: Input): void {
+/** Delivers one record and holds what it led to against the record. Throws {@link Divergence}. */
+export function feed(live: LiveRun, row: TurnRow, input: Input): void {
   let hash: string;
   try {
     hash = live.turn(input, row.at).hash;

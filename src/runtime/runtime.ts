@@ -19,6 +19,7 @@ import type { Fact } from "../protocol/events.ts";
 import { newRunId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
+import type { Message } from "../protocol/messages.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -31,8 +32,9 @@ import { Host } from "./host.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import { readEvents } from "./reader.ts";
-import { turnsOf } from "./recovery.ts";
+import { bodyOf, feed, turnsOf } from "./recovery.ts";
 import { reserving } from "./reserve.ts";
+import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
 import type { Tool } from "./tool.ts";
@@ -41,6 +43,14 @@ import { supervise } from "./work-logic.ts";
 /** Who asks. Made at the edge from a token; in process it is the program itself. */
 export type Caller = { readonly tenant: string; readonly user?: string; readonly scopes: readonly string[] };
 const local: Caller = { tenant: "local", scopes: ["tenant", "admin"] };
+
+/** State and context of every machine after one turn. */
+export type ReplayedTurn = {
+  readonly position: number;
+  readonly at_ms: number;
+  readonly input: string;
+  readonly actors: ReturnType<LiveRun["actors"]>;
+};
 
 export type DefinedAgent = { readonly spec: AgentSpec; readonly options: AgentOptions };
 
@@ -62,6 +72,10 @@ export type RuntimeOptions = {
   readonly onError?: (message: string, run?: string) => void;
   /** Default: inside this process. */
   readonly channel?: Channel;
+  /** Only reads and replays: takes no lease, takes over no run, accepts none. */
+  readonly passive?: boolean;
+  /** Called when the runtime has closed: ends what was started for it. */
+  readonly onClosed?: () => Promise<void>;
   // for simulations and tests
   readonly scheduler?: Scheduler;
   readonly interpreter?: Interpreter;
@@ -83,13 +97,18 @@ export class Runtime implements Runs {
   private readonly agentsByName: ReadonlyMap<string, DefinedAgent & { readonly hash: string; readonly bounds: Bounds }>;
   private readonly specs = new Map<string, AgentSpec>();
   private readonly machines = new Map<string, AnyStateMachine>();
-  readonly health: Health;
+  /** Circuit breakers of this process. */
+  readonly breakers: Health;
   private draining = false;
   private cancelPurge = (): void => {};
 
   /** Opens the store, takes over what was left behind, and is ready. Throws when an agent cannot be run. */
   static async create(options: RuntimeOptions): Promise<Runtime> {
     const runtime = new Runtime(options);
+    if (options.passive) {
+      runtime.draining = true;
+      return runtime;
+    }
     for (const { spec, hash } of runtime.agentsByName.values()) await runtime.store.putAgent(hash, JSON.stringify(spec));
     await runtime.host.open();
     runtime.purge();
@@ -102,7 +121,7 @@ export class Runtime implements Runs {
     this.channel = options.channel ?? memoryChannel();
     this.scheduler = options.scheduler ?? realScheduler;
     const clock = (): number => this.scheduler.monotonic();
-    this.health = new Health(clock);
+    this.breakers = new Health(clock);
     const machines: Record<string, AnyStateMachine> = { agent: agentMachine, single: requestMachine, ...options.machines };
     for (const [name, machine] of Object.entries(machines))
       this.machines.set(`${name}@${machine.version ?? "1"}`, supervise(supervisorMachine, machine));
@@ -131,7 +150,7 @@ export class Runtime implements Runs {
         options.interpreter ??
         createInterpreter({
           providers: options.providers,
-          health: this.health,
+          health: this.breakers,
           retries: new RetryBudget(clock),
           answerSchema: (spec) => this.agentsByName.get(spec.name)?.options.output,
           clock,
@@ -291,6 +310,20 @@ export class Runtime implements Runs {
     return { data, next: null };
   }
 
+  /** Feeds the journal to the machine again, turn by turn. Nothing is performed or released. Throws where it goes otherwise than recorded. */
+  async *replay(run: string, caller: Caller = local): AsyncGenerator<ReplayedTurn> {
+    const record = await this.find(run, caller);
+    const spec = await this.specOf(record.info.agentHash);
+    if (!spec) throw new EscapementError("internal", `the definition of agent ${record.info.agent} is not in the store`);
+    let live: LiveRun | undefined;
+    for await (const row of turnsOf(this.store, run)) {
+      const { input } = bodyOf(row);
+      live ??= this.host.liveRun(record.info, spec, input.type === "start" ? (input.history as readonly Message[] | undefined) : undefined);
+      feed(live, row, input);
+      yield { position: row.n, at_ms: row.at, input: nameOf(input), actors: live.actors() };
+    }
+  }
+
   /** The runs of a session, oldest first, and what was said in them. */
   async session(id: string, caller: Caller = local): Promise<{ id: string; runs: Run[]; messages: unknown[] }> {
     const { rows } = await this.store.list({ ...visibleTo(caller), session: id, limit: 1_000 });
@@ -330,7 +363,7 @@ export class Runtime implements Runs {
     return this.defined(agent).spec;
   }
 
-  status(): { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" } {
+  health(): { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" } {
     if (this.draining) return { ready: false, reason: "draining" };
     const stalled = this.host.journal.stalledMs();
     if (stalled && stalled.ms >= stalledMs)
@@ -355,6 +388,7 @@ export class Runtime implements Runs {
     await this.host.close();
     await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
     await this.store.close();
+    await this.options.onClosed?.();
   }
 
   // --- private
@@ -426,7 +460,7 @@ export class Runtime implements Runs {
   }
 
   private checkReady(): void {
-    const { ready, reason } = this.status();
+    const { ready, reason } = this.health();
     if (!ready) {
       const message =
         reason === "draining" ? "this process is about to end; start the run again" : "the store does not take writes at the moment";
@@ -471,6 +505,12 @@ export class Runtime implements Runs {
         .finally(() => this.purge());
     });
   }
+}
+
+function nameOf(input: Input): string {
+  if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;
+  if (input.type === "progress") return `progress of ${input.ordinal}`;
+  return input.type === "message" ? input.kind : input.type;
 }
 
 /** What the caller may ask for, cut to what the agent allows. */

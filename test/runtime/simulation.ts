@@ -158,7 +158,7 @@ export async function simulate(seed: number, mutation?: Mutation): Promise<Tally
   }
 }
 
-class World {
+export class World {
   readonly random: () => number;
   readonly core: SqliteCore;
   readonly store: Store;
@@ -414,14 +414,10 @@ class Process {
 
   private checkStored(run: string, fact: Fact): void {
     const { world } = this;
-    let json: string | undefined;
-    for (const [firstSeq, joined] of world.core.facts(run, fact.seq - 1, 1))
-      json = (JSON.parse(joined.startsWith("[") ? joined.replaceAll("\u001e", ",") : joined) as unknown[]).map((stored) =>
-        JSON.stringify(stored),
-      )[fact.seq - firstSeq];
+    const json = storedFacts(world.core, run, fact.seq - 1).get(fact.seq);
     const { run: _run, seq: _seq, ...told } = fact;
-    if (json === undefined || sorted(JSON.parse(json)) !== sorted(told))
-      world.fail(`published, and the store says otherwise: ${JSON.stringify(fact)} / ${json}`);
+    if (json === undefined || sorted(json) !== sorted(told))
+      world.fail(`published, and the store says otherwise: ${JSON.stringify(fact)} / ${JSON.stringify(json)}`);
   }
 
   private journal(): typeof Journal {
@@ -709,12 +705,19 @@ async function replayed(store: Store, record: RunRecord): Promise<void> {
   );
 }
 
-const nextSeq = (world: World, run: string): number => {
-  let seq = 0;
-  for (const [firstSeq, joined] of world.core.facts(run, 0, 10_000))
-    seq = firstSeq + (JSON.parse(joined.replaceAll("\u001e", ",")) as unknown[]).length - 1;
-  return seq + 1;
-};
+/** Facts from `after` on, read at once: the turns that hold them, as the core gives them. */
+function storedFacts(core: SqliteCore, run: string, after: number): Map<number, unknown> {
+  const found = new Map<number, unknown>();
+  for (const [lastSeq, joined] of core.facts(run, after, 10_000)) {
+    const facts = JSON.parse(joined) as unknown[];
+    facts.forEach((fact, i) => {
+      found.set(lastSeq - facts.length + 1 + i, fact);
+    });
+  }
+  return found;
+}
+
+const nextSeq = (world: World, run: string): number => Math.max(0, ...storedFacts(world.core, run, 0).keys()) + 1;
 
 function answer(ordinal: number, text: string, names: readonly string[] | undefined, world: World): object {
   const call = `c${ordinal}`;

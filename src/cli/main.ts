@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+/** `escapement`: the command line. One file a command; this one owns the words of the help and how errors are told. */
+import { Command } from "commander";
+import { EscapementError } from "../protocol/errors.ts";
+
+const program = new Command("escapement")
+  .description("Agents as state machines: supervised, journaled, with a budget.")
+  .version("0.1.0")
+  .showHelpAfterError("(escapement --help shows what there is)");
+
+const server = ["--url <url>", "a running server", process.env.ESCAPEMENT_URL || `http://127.0.0.1:${process.env.PORT || 8787}`] as const;
+
+program
+  .command("serve")
+  .description("serve the page, HTTP and WebSocket; goes on with runs that were left behind")
+  .option("--config <file>", "configuration file (default: ESCAPEMENT_CONFIG, else escapement.config.{ts,js,json})")
+  .addHelpText(
+    "after",
+    "\nHOST and PORT choose the address (127.0.0.1:8787), ESCAPEMENT_DATA the data folder (.escapement).\nWithout a provider's key the answers are scripted: set OPENAI_API_KEY, ANTHROPIC_API_KEY, …",
+  )
+  .action(async (options) => (await import("./serve.ts")).serve(options));
+
+program
+  .command("run")
+  .description("run an agent here, in this process, and show its progress")
+  .argument("<agent>", "name of an agent, e.g. assistant")
+  .argument("<input>", "what to ask; JSON where the agent's schema asks for an object; - reads standard input")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print each event as a line of JSON")
+  .option("--quiet", "print the answer alone")
+  .action(async (agent, input, options) => (await import("./run.ts")).run(agent, input, options));
+
+program
+  .command("cancel")
+  .description("cancel a run of a running server")
+  .argument("<run>", "id of the run")
+  .option("--reason <text>", "why")
+  .option(...server)
+  .action(async (run, options) => (await import("./remote.ts")).cancel(run, options));
+
+program
+  .command("tail")
+  .description("follow a run of a running server, from its start")
+  .argument("<run>", "id of the run")
+  .option("--json", "print each event as a line of JSON")
+  .option("--after <cursor>", "go on from here, e.g. 12 or 12/c3=140")
+  .option(...server)
+  .action(async (run, options) => (await import("./remote.ts")).tail(run, options));
+
+program
+  .command("replay")
+  .description("replay a run from the journal on this machine and check that it goes the same way; calls nothing")
+  .argument("<run>", "id of the run")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print each turn as a line of JSON")
+  .action(async (run, options) => (await import("./replay.ts")).replayRun(run, options));
+
+program
+  .command("verify")
+  .description("walk every path of an agent's machine and print its worst case in calls, tokens, money and time")
+  .argument("[agent]", "one agent; all without it")
+  .option("--config <file>", "configuration file")
+  .action(async (agent, options) => (await import("./verify.ts")).verify(agent, options));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const message =
+    error instanceof EscapementError
+      ? `${error.message} (${error.code})`
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error);
+  process.stderr.write(`escapement: ${message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,58 @@
+/** `escapement serve`: the runtime and its server in one process, until SIGTERM or SIGINT. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import pino from "pino";
+import { loadConfig } from "../config/config.ts";
+import { runtimeOf } from "../index.ts";
+import { createServer } from "../server/server.ts";
+
+const drainMs = 5_000;
+
+export async function serve({ config }: { config?: string }): Promise<void> {
+  const resolved = await loadConfig(config === undefined ? {} : { path: config });
+  const log = pino({ level: resolved.log.level }, pino.destination(2));
+  const runtime = await runtimeOf(resolved, { onError: (message, run) => log.error({ run }, message) });
+  const page = pageFolder();
+  const server = createServer(runtime, {
+    ...(page !== undefined && { page }),
+    origins: resolved.server.origins,
+    onDefect: (message, cause) => log.error({ err: cause }, message),
+  });
+  const { host, port } = resolved.server;
+  let listening: Awaited<ReturnType<typeof server.listen>>;
+  try {
+    listening = await server.listen({ host, port });
+  } catch (error) {
+    await runtime.close();
+    if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
+      throw new Error(`port ${port} of ${host} is taken; stop what listens there or set PORT to another (PORT=0 takes any free one)`);
+    throw error;
+  }
+  process.stdout.write(`Escapement is ready at ${listening.url}\n`);
+  if (resolved.offline)
+    log.warn(
+      "no model is connected: answers are scripted by the offline provider. Set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, … or configure a provider",
+    );
+  if (page === undefined) log.warn("the page is not built: run `npm run build:console`");
+
+  let ending = false;
+  const end = async (signal: string): Promise<void> => {
+    // A second signal: go at once; the journal has everything.
+    if (ending) process.exit(0);
+    ending = true;
+    log.info({ signal }, "draining");
+    runtime.drain();
+    await listening.close(drainMs);
+    await runtime.close();
+    process.exit(0);
+  };
+  process.on("SIGTERM", () => void end("SIGTERM"));
+  process.on("SIGINT", () => void end("SIGINT"));
+}
+
+/** Where Vite put the console: beside the sources in the repository, beside the compiled files in the package. */
+function pageFolder(): string | undefined {
+  return ["../../dist/console", "../../console"]
+    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+    .find((folder) => existsSync(`${folder}/index.html`));
+}

@@ -1,0 +1,15 @@
+/** `escapement verify`: the worst case of agents, from their definitions alone. */
+import { loadConfig } from "../config/config.ts";
+import { EscapementError } from "../protocol/errors.ts";
+import { formatReport, verifyAgent } from "../runtime/bounds.ts";
+
+export async function verify(agent: string | undefined, options: { config?: string }): Promise<void> {
+  const resolved = await loadConfig(options.config === undefined ? {} : { path: options.config });
+  const agents = agent === undefined ? resolved.agents : resolved.agents.filter(({ spec }) => spec.name === agent);
+  if (agents.length === 0)
+    throw new EscapementError(
+      "not_found",
+      `there is no agent "${agent}"; there are ${resolved.agents.map(({ spec }) => spec.name).join(", ")}`,
+    );
+  for (const { spec } of agents) process.stdout.write(`${formatReport(verifyAgent(spec))}\n`);
+}
