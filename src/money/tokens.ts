@@ -48,16 +48,25 @@ export const IMAGE_TOKENS = 5_120;
 const imageTokensOf = (model: string | undefined): number => (model?.startsWith("gpt-4o-mini") ? 48_169 : IMAGE_TOKENS);
 
 /**
- * Letters, signs or spaces without any boundary between them are merged in quadratic time (200,000 times the letter a: 14 s).
- * No natural language has such runs; from this length on they count by their bytes.
+ * Letters, signs or spaces without any boundary between them are merged in quadratic time (200,000 times the letter a: 14 s), and
+ * letters beyond ASCII are several bytes each. Sentences have no such runs; from this length on they count by their bytes.
  */
-const RUN_UNITS = 512;
-const longRun = new RegExp(`[\\p{L}\\p{M}]{${RUN_UNITS},}|[^\\s\\p{L}\\p{N}]{${RUN_UNITS},}|\\s{${RUN_UNITS},}`, "gu");
+const longRun = /[[\p{L}\p{M}]--[a-zA-Z]]{128,}|[\p{L}\p{M}]{256,}|[^\s\p{L}\p{N}]{256,}|\s{256,}/gv;
+const SHORTEST_RUN = 128;
+
+/**
+ * What one count may give to the tokenizer: a unit of text is 1, each further UTF-8 byte 4 more (Chinese takes that much longer). About
+ * 0.1 s (1 s at the worst); a megabyte of English. What is beyond counts by its bytes: a message not reached is counted by a later step,
+ * one larger than all of it stays cut.
+ */
+const ALLOWANCE = 1_000_000;
+let allowance = ALLOWANCE;
 
 // ── counting a request ───────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Upper bound of the input tokens of a request. */
 export function countInput(input: CountedInput, tokenizer: Tokenizer): number {
+  allowance = ALLOWANCE;
   let tokens = REQUEST_TOKENS;
   if (input.instructions) tokens += MESSAGE_TOKENS + bound(countShared(input.instructions), tokenizer);
   let images = 0;
@@ -77,6 +86,7 @@ export function countInput(input: CountedInput, tokenizer: Tokenizer): number {
 
 /** Tokens of a text: of output as far as it was streamed, of a chunk, of a result. An upper bound, like everything here. */
 export function countText(text: string, tokenizer: Tokenizer): number {
+  allowance = ALLOWANCE;
   return bound(count(text), tokenizer);
 }
 
@@ -113,7 +123,9 @@ function countMessage(message: Message): MessageCount {
     if (message.role === "assistant") {
       for (const tool of message.tools ?? []) texts.push(tool.id, tool.name, JSON.stringify(tool.input));
     }
-    const total = sum(texts.map(count));
+    // Only what nothing came before is cut: everything else has its turn in a later step.
+    const mayCut = allowance === ALLOWANCE;
+    const total = sum(texts.map((text) => count(text, mayCut)));
     if (message.role !== "assistant" || !message.opaque) return { ...total, images };
     // Signatures and encrypted reasoning: at least as many bytes as tokens, and nothing that a tokenizer could say about.
     const opaque = Buffer.byteLength(JSON.stringify(message.opaque.value));
@@ -162,17 +174,29 @@ function sum(counts: readonly Count[]): Count {
   return { bytes, tokens };
 }
 
-function count(text: string): Count {
+/** A text beyond the allowance is cut when `mayCut`, else left for later. */
+function count(text: string, mayCut = allowance === ALLOWANCE): Count {
   const bytes = Buffer.byteLength(text);
-  if (encode === undefined) return { bytes, tokens: undefined };
-  if (text.length < RUN_UNITS) return { bytes, tokens: encode(text) };
+  const work = text.length + 4 * (bytes - text.length);
+  if (encode === undefined || (work > allowance && !mayCut)) return { bytes, tokens: undefined };
+  const end = work <= allowance ? text.length : cutAt(text, Math.floor((text.length * allowance) / work));
+  allowance = Math.max(0, allowance - work);
   let tokens = 0;
   let from = 0;
-  for (const run of text.matchAll(longRun)) {
-    tokens += encode(text.slice(from, run.index)) + Buffer.byteLength(run[0]);
-    from = run.index + run[0].length;
+  const counted = text.slice(0, end);
+  if (counted.length >= SHORTEST_RUN) {
+    for (const run of counted.matchAll(longRun)) {
+      tokens += encode(counted.slice(from, run.index)) + Buffer.byteLength(run[0]);
+      from = run.index + run[0].length;
+    }
   }
-  return { bytes, tokens: tokens + encode(text.slice(from)) };
+  return { bytes, tokens: tokens + encode(counted.slice(from)) + Buffer.byteLength(text.slice(end)) };
+}
+
+/** Before a space where there is one near: there no token is cut in two. */
+function cutAt(text: string, end: number): number {
+  const space = text.lastIndexOf(" ", end);
+  return space > end - 1_000 && space > 0 ? space : end;
 }
 
 // ── the tokenizer ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -48,7 +48,9 @@ describe("countText", () => {
   });
 
   it("is never less than the tokenizer says and never more than the bytes", () => {
-    const text = fc.oneof(fc.string({ unit: "grapheme", maxLength: 2000 }), fc.string({ unit: "binary", maxLength: 1000 }));
+    // Every UTF-16 unit, halves of pairs included.
+    const anyUnit = fc.nat({ max: 0xffff }).map((unit) => String.fromCharCode(unit));
+    const text = fc.oneof(fc.string({ unit: "grapheme", maxLength: 300 }), fc.string({ unit: anyUnit, maxLength: 300 }));
     fc.assert(
       fc.property(text, (value) => {
         const count = countText(value, openai);
@@ -67,9 +69,23 @@ describe("countText", () => {
     const { user, system } = process.cpuUsage(cpu);
     // Uncut it is minutes; this is some milliseconds. The limit only has to tell them apart.
     expect(user + system).toBeLessThan(2_000_000);
-    for (const long of ["ab".repeat(400), "!?".repeat(300), "\n ".repeat(400), "é".repeat(600)]) {
+    for (const long of ["ab".repeat(400), "字あ".repeat(80), "!?".repeat(300), "\n ".repeat(400), "é".repeat(600)]) {
       expect(countText(`x ${long} y`, openai)).toBeGreaterThanOrEqual(exact(`x ${long} y`));
     }
+  });
+
+  it("gives no more than its allowance to the tokenizer: what is beyond counts by its bytes, and later by tokens", () => {
+    const english = "the quick brown fox jumps ".repeat(100_000);
+    const count = countText(english, openai);
+    expect(count).toBeGreaterThan(countText(english.slice(0, 900_000), openai) + 1_500_000);
+    expect(count).toBeLessThan(english.length);
+    const messages = Array.from({ length: 3 }, (_, i) => user(`${i} ${english.slice(0, 900_000)}`));
+    const first = countInput({ messages }, openai);
+    const second = countInput({ messages }, openai);
+    const third = countInput({ messages }, openai);
+    expect(second).toBeLessThan(first);
+    expect(third).toBeLessThan(second);
+    expect(countInput({ messages }, openai)).toBe(third);
   });
 
   it("keeps halves of a surrogate pair countable", () => {
@@ -155,7 +171,7 @@ describe("countInput", () => {
   });
 
   it("counts a message once: later steps cost their new messages only", () => {
-    const history = Array.from({ length: 200 }, (_, i) => user(`message ${i}: ${"lorem ipsum dolor sit amet ".repeat(200)}`));
+    const history = Array.from({ length: 100 }, (_, i) => user(`message ${i}: ${"lorem ipsum dolor sit amet ".repeat(200)}`));
     const cpu = process.cpuUsage();
     const first = countInput({ messages: history }, openai);
     const cold = process.cpuUsage(cpu).user;
