@@ -5,7 +5,6 @@ import { openai } from "../../src/providers/openai.ts";
 import type { AgentSpec, AgentToolSpec } from "../../src/runtime/agent.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { type Tool, tool } from "../../src/runtime/tool.ts";
-import type { ServerRuntime } from "../../src/server/runtime.ts";
 import { createServer, type Listening, type ServerOptions } from "../../src/server/server.ts";
 import { sqliteInThread } from "../../src/stores/sqlite.ts";
 import type { Store } from "../../src/stores/store.ts";
@@ -81,25 +80,6 @@ function spec(name: string, more: Partial<AgentSpec> = {}): AgentSpec {
   };
 }
 
-/** A runtime as the server wants it. */
-export function serverRuntime(runtime: Runtime): ServerRuntime {
-  return {
-    start: (body, options) => runtime.start(body, options),
-    cancel: (run, options) => runtime.cancel(run, options),
-    answer: (run, answer, options) => runtime.answer(run, answer, options),
-    events: (run, options) => runtime.events(run, options),
-    get: (run, caller) => runtime.get(run, caller),
-    list: (query, caller) => runtime.list(query, caller),
-    facts: (run, options) => runtime.facts(run, options),
-    journal: (run, options) => runtime.journal(run, options),
-    session: (id, caller) => runtime.session(id, caller),
-    agents: () => runtime.agents(),
-    machine: (agent) => runtime.machine(agent),
-    bounds: (agent) => runtime.bounds(agent),
-    health: () => runtime.status(),
-  };
-}
-
 export async function realRuntime(providerUrl: string, store: Store): Promise<Runtime> {
   return Runtime.create({
     store,
@@ -117,7 +97,7 @@ export async function realWorld(handler: FaultHandler, options: ServerOptions = 
   const store = sqliteInThread(":memory:");
   const runtime = await realRuntime(provider.url, store);
   const defects: unknown[] = [];
-  const server = createServer(serverRuntime(runtime), { onDefect: (_, cause) => defects.push(cause), ...options });
+  const server = createServer(runtime, { onDefect: (_, cause) => defects.push(cause), ...options });
   const listening = await server.listen({ port: 0 });
   onTestFinished(async () => {
     await listening.close(0);

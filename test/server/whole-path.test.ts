@@ -1,9 +1,15 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Client, type ClientOptions, connect } from "../../src/client/index.ts";
 import { type Event, eventSchema } from "../../src/protocol/events.ts";
+import { createServer } from "../../src/server/server.ts";
+import { sqliteInThread } from "../../src/stores/sqlite.ts";
 import { chat, chats } from "../../src/testing/fault-chat.ts";
+import { startFaultServer } from "../../src/testing/fault-server.ts";
 import { network } from "../client/unreliable-network.ts";
-import { type RealWorld, realWorld } from "./real-world.ts";
+import { type RealWorld, realRuntime, realWorld } from "./real-world.ts";
 import { eventually, connect as open } from "./world.ts";
 
 const words = (count: number) => Array.from({ length: count }, (_, index) => `w${index} `);
@@ -24,8 +30,11 @@ async function collect(events: AsyncIterable<Event>): Promise<Event[]> {
   return collected;
 }
 
-/** What every client may rely on: facts 1, 2, 3, …; each call's deltas join to its text and come before its end; one end, the last. */
-function checkContract(events: readonly Event[]): void {
+/**
+ * What every client may rely on: facts 1, 2, 3, …; each call's deltas join to its text and come before its end; one end, the last.
+ * `away`: the client was gone for a while, and calls that came and went meanwhile tell their text at their end only.
+ */
+function checkContract(events: readonly Event[], away = false): void {
   let seq = 0;
   const texts = new Map<string, string>();
   for (const event of events) {
@@ -37,7 +46,7 @@ function checkContract(events: readonly Event[]): void {
     } else if (!("value" in event && event.type === "partial") && event.type !== "reasoning.delta") {
       expect(event.seq).toBe(++seq);
       if (event.type === "call.finished" && event.finish !== "lost") {
-        expect(texts.get(event.call) ?? "").toBe(event.text);
+        expect(texts.get(event.call) ?? (away ? event.text : "")).toBe(event.text);
       }
     }
   }
@@ -163,6 +172,43 @@ describe("resume", () => {
     await world.runtime.run(id).result();
     events.push(...(await collect(client(world.url).run(id).events({ after: cursor }))));
     checkContract(events);
+  });
+});
+
+describe("a restart", () => {
+  test("costs the client nothing but the call that was lost: the next process goes on and the client follows", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "restart-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const file = join(folder, "runs.db");
+    const provider = await startFaultServer(chats([{ text: words(10_000), paceMs: 5 }, { text: "Here again." }]));
+    const serve = async () => {
+      const runtime = await realRuntime(provider.url, sqliteInThread(file));
+      return { runtime, listening: await createServer(runtime, { intervals: { retryMs: [20, 30] } }).listen({ port: 0 }) };
+    };
+    const first = await serve();
+    const net = await network(first.listening.url);
+    const runs = client(net.url);
+    const run = await runs.start(hello);
+    const reader = run.events();
+    const events: Event[] = [];
+    while (!events.some((event) => event.type === "text.delta")) events.push(...((await reader.read()) ?? []));
+    net.refuse(true);
+    await first.listening.close(1_000);
+    await first.runtime.close();
+    const second = await serve();
+    onTestFinished(async () => {
+      await second.listening.close(0);
+      await second.runtime.close();
+      await provider.close();
+    });
+    net.retarget(second.listening.url);
+    net.refuse(false);
+    events.push(...(await collect(reader)));
+    checkContract(events, true);
+    const ends = events.flatMap((event) => (event.type === "call.finished" ? event.finish : []));
+    expect(ends).toEqual(["lost", "stop"]);
+    expect(events.some((event) => event.type === "retract")).toBe(true);
+    expect(await run.result()).toMatchObject({ status: "done", output: "Here again." });
   });
 });
 
