@@ -5,10 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import type { Event } from "../src/protocol/events.ts";
-import type { RunHandle, Runs } from "../src/protocol/runs.ts";
-import { agent } from "../src/runtime/agent.ts";
-import { tool } from "../src/runtime/tool.ts";
+import type { Event, RunHandle, Runtime } from "../src/index.ts";
 import type { Contestant, Hanging, Session, Site } from "./contestant.ts";
 import * as workload from "./workload.ts";
 
@@ -16,14 +13,8 @@ import * as workload from "./workload.ts";
 const entry = new URL("../src/index.ts", import.meta.url);
 export const isThere = (): boolean => existsSync(entry);
 
-async function openRuntime(site: Site): Promise<Runs> {
-  const streamed = workload.isStreamed(site.way);
-  // The entry point's own types cannot be used before it exists.
-  const { createRuntime, sqlite, openai } = (await import(entry.href)) as {
-    createRuntime(options: object): Promise<Runs>;
-    sqlite(path: string, options: { durability: "full" | "process" }): unknown;
-    openai(options: object): unknown;
-  };
+async function openRuntime(site: Site): Promise<Runtime> {
+  const { agent, createRuntime, openai, sqlite, tool } = (await import(entry.href)) as typeof import("../src/index.ts");
   const lookup = tool({
     name: workload.toolName,
     description: workload.toolDescription,
@@ -33,13 +24,22 @@ async function openRuntime(site: Site): Promise<Runs> {
   });
   return createRuntime({
     store: sqlite(join(site.directory, "bench.db"), { durability: site.name === "ours-full" ? "full" : "process" }),
-    providers: { openai: openai({ apiKey: "bench", baseURL: site.baseUrl }) },
-    tiers: [{ name: "bench", provider: "openai", model: workload.model, maxOutputTokens: workload.maxTokens, stream: streamed }],
+    providers: { openai: openai({ apiKey: "bench", baseURL: site.baseUrl, wire: "chat" }) },
+    tiers: {
+      bench: {
+        provider: "openai",
+        model: workload.model,
+        max_output_tokens: workload.maxTokens,
+        stream: workload.isStreamed(site.way),
+      },
+    },
     agents: [
       agent({ name: "single", machine: "single", instructions: workload.instructions }),
       agent({ name: "loop", machine: "agent", instructions: workload.instructions, tools: ["manual"] }),
     ],
     tools: { manual: [lookup] },
+    env: {},
+    onError: (message, run) => process.stderr.write(`${run ?? "runtime"}: ${message}\n`),
   });
 }
 
