@@ -3,6 +3,7 @@
  * This file alone joins the runtime and its default adapters.
  */
 import type { AnyStateMachine, InspectionEvent } from "xstate";
+import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
 import { loadTokenizer } from "./money/tokens.ts";
 import { offline, startOffline } from "./offline/offline.ts";
@@ -64,6 +65,7 @@ export async function runtimeOf(
   try {
     return await Runtime.create({
       store: isStore(resolved.store) ? resolved.store : sqlite(resolved.store.path),
+      channel: memoryChannel(),
       providers,
       agents: resolved.agents,
       tools: resolved.tools,

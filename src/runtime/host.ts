@@ -60,7 +60,9 @@ export class Host {
   private readonly options: HostOptions;
   private readonly runs = new Map<string, OwnedRun>();
   private readonly claiming = new Map<string, Promise<void>>();
-  /** Runs that the store says are ours and that are not in memory: dropped with the lease, or (with the record) their recovery failed. */
+  /** The lease ended: what the store still has under our name is given up before the next lease begins. */
+  private lapsed = false;
+  /** Runs that the store says are ours and that are not in memory: a turn could not be written, or (with the record) recovery failed. */
   private readonly strays = new Map<string, RunRecord | null>();
   private leaseUntil = 0;
   private cancelTimers: (() => void)[] = [];
@@ -307,18 +309,20 @@ export class Host {
   private dropAll(): void {
     const runs = [...this.runs.values()];
     this.runs.clear();
-    for (const run of runs) {
-      run.drop();
-      this.strays.set(run.id, null);
-    }
+    for (const run of runs) run.drop();
+    this.strays.clear();
+    this.lapsed = true;
     if (runs.length > 0)
       this.options.onError?.(`the lease ended before it could be renewed; ${runs.length} runs were dropped and will be taken up again`);
   }
 
   private async beat(): Promise<void> {
     const { store, scheduler } = this.options;
-    const from = scheduler.monotonic();
     try {
+      // No worker crashed: giving up does not count against the runs, as being taken over would.
+      if (this.lapsed) await store.release(this.owner);
+      this.lapsed = false;
+      const from = scheduler.monotonic();
       await store.heartbeat(this.owner, scheduler.now() + leaseMs);
       // Counted from before the write, so that it ends here before it ends for others.
       this.leaseUntil = from + leaseMs;

@@ -10,7 +10,6 @@ import { agentMachine } from "../../machines/agent.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import type { Channel } from "../channels/channel.ts";
-import { memoryChannel } from "../channels/memory.ts";
 import { Health } from "../limits/health.ts";
 import { RetryBudget } from "../limits/retry-budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
@@ -70,8 +69,7 @@ export type RuntimeOptions = {
   /** Gets XState's inspection events of each turn after that turn was committed. */
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
-  /** Default: inside this process. */
-  readonly channel?: Channel;
+  readonly channel: Channel;
   /** Only reads and replays: takes no lease, takes over no run, accepts none. */
   readonly passive?: boolean;
   /** Called when the runtime has closed: ends what was started for it. */
@@ -118,7 +116,7 @@ export class Runtime implements Runs {
   private constructor(options: RuntimeOptions) {
     this.options = options;
     this.store = options.store;
-    this.channel = options.channel ?? memoryChannel();
+    this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
     const clock = (): number => this.scheduler.monotonic();
     this.breakers = new Health(clock);

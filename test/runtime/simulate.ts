@@ -13,7 +13,7 @@ for (let seed = first; seed < first + seeds; seed++) {
     for (const key of ["crashes", "zombies", "fenced", "outages", "calls", "lost", "denied"] as const) total[key] += tally[key];
     for (const [end, times] of Object.entries(tally.ends)) total.ends[end] = (total.ends[end] ?? 0) + times;
   } catch (error) {
-    if (violations++ < 5) console.log(`seed ${seed}: ${error instanceof Error ? error.message.slice(0, 400) : error}`);
+    if (violations++ < 5) console.log(`seed ${seed}: ${error instanceof Error ? error.message.slice(0, 700) : error}`);
   }
 }
 console.log(`${seeds} seeds, ${violations} violations, ${((performance.now() - started) / seeds).toFixed(2)} ms each`);

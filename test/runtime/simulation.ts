@@ -38,6 +38,7 @@ import type { Scheduler } from "../../src/runtime/scheduler.ts";
 import { tool } from "../../src/runtime/tool.ts";
 import { supervise } from "../../src/runtime/work-logic.ts";
 import { SqliteCore } from "../../src/stores/sqlite/core.ts";
+import type { PackedRecord } from "../../src/stores/sqlite/packed.ts";
 import { type Call, storeOverCalls } from "../../src/stores/sqlite/store-over-calls.ts";
 import { storeOfCore } from "../../src/stores/sqlite.ts";
 import type { Entry, EntryResult, RunRecord, Store } from "../../src/stores/store.ts";
@@ -174,8 +175,8 @@ export class World {
   readonly mutation: Mutation | undefined;
   readonly config: { crash: number; outage: number; fail: number; maxCalls: number; systemNano: number; retries: number };
   private violation: unknown;
-  /** Heads at the last crash: a run that crashes its worker without progress is quarantined, which is another test. */
-  private readonly heads = new Map<string, number>();
+  /** Takeovers at the present head: a run that was taken over twice without progress, and only such a run, is quarantined. */
+  private readonly takeovers = new Map<string, { head: number; times: number }>();
 
   constructor(seed: number, mutation: Mutation | undefined) {
     this.random = mulberry(seed);
@@ -219,7 +220,6 @@ export class World {
 
   crash(): void {
     this.tally.crashes++;
-    for (const [run, , , , head] of this.core.list({ limit: 10 })) this.heads.set(run, head);
     const old = this.current;
     if (this.chance(0.5)) old.die();
     else {
@@ -234,7 +234,23 @@ export class World {
 
   get mayCrash(): boolean {
     if (this.tally.crashes >= 6 || this.down) return false;
-    return this.core.list({ limit: 10 }).every(([run, status, , , head]) => hasEnded(status) || head > (this.heads.get(run) ?? -1));
+    return this.core.list({ limit: 10 }).every(([run, status, , , head]) => {
+      const taken = this.takeovers.get(run);
+      return hasEnded(status) || taken === undefined || taken.head !== head;
+    });
+  }
+
+  isQuarantined(run: string): boolean {
+    const [, status, , , head] = this.core.get(run) ?? [];
+    if (status !== "quarantined") return false;
+    const taken = this.takeovers.get(run);
+    if (!taken || taken.head !== head || taken.times < 2) this.fail(`quarantined after ${JSON.stringify(taken)}, its head is ${head}`);
+    return true;
+  }
+
+  tookOver(run: string, head: number): void {
+    const before = this.takeovers.get(run);
+    this.takeovers.set(run, { head, times: before?.head === head ? before.times + 1 : 1 });
   }
 
   checkLedger(): void {
@@ -284,12 +300,15 @@ export class World {
 
   private async judge(runs: readonly Client[]): Promise<void> {
     let spent = 0;
+    let held = 0;
     for (const client of runs) {
       if (client.id === undefined) continue;
       const record = await this.store.get(client.id);
       if (!record) throw new Error("an accepted run is gone");
       spent += record.spentNano;
       this.tally.ends[record.status] = (this.tally.ends[record.status] ?? 0) + 1;
+      held += record.heldNano;
+      if (record.status === "quarantined") continue;
       if (record.heldNano !== 0 || record.open.length > 0)
         throw new Error(`left over after the end: held ${record.heldNano}, open ${JSON.stringify(record.open)}`);
       const facts = (await this.store.facts(client.id, 0, 10_000)).map((row, i) => {
@@ -308,8 +327,10 @@ export class World {
       client.judge(facts);
       await replayed(this.store, record);
     }
-    if (spent < this.invoiceNano) throw new Error(`charged ${spent}, the provider's book says ${this.invoiceNano}`);
-    for (const meter of this.meters()) if (meter.heldNano !== 0) throw new Error(`a hold is left on ${meter.key}: ${meter.heldNano}`);
+    if (spent + held < this.invoiceNano) throw new Error(`charged ${spent}, the provider's book says ${this.invoiceNano}`);
+    // Holds of a quarantined run are kept for the operator.
+    const heldAbove = this.meters().reduce((sum, meter) => sum + meter.heldNano, 0);
+    if (this.meters().length > 0 && heldAbove !== held) throw new Error(`the system holds ${heldAbove}, the runs ${held}`);
     const meters = this.meters().reduce((sum, meter) => sum + meter.spentNano, 0);
     if (this.meters().length > 0 && meters !== spent) throw new Error(`the system's meter says ${meters}, the runs ${spent}`);
     for (const [key, times] of this.performed) if (times > 1) throw new Error(`performed ${times} times: ${key}`);
@@ -382,6 +403,7 @@ class Process {
           return;
         }
         world.checkLedger();
+        if (method === "claim") for (const [run, , , , head] of result as PackedRecord[]) world.tookOver(run, head);
         if (method === "commit") {
           for (const entry of result as EntryResult[]) if (entry.type === "fenced") world.tally.fenced++;
           const crashes = world.chance(world.config.crash) && world.mayCrash && world.current === this;
@@ -533,7 +555,6 @@ class Process {
 /** A person with a page: starts a run, follows it by cursor over crashes, answers, sometimes cancels. */
 class Client {
   id: string | undefined;
-  refused = false;
   private ended = false;
   private readonly world: World;
   private readonly facts: Fact[] = [];
@@ -553,7 +574,7 @@ class Client {
   }
 
   get isOver(): boolean {
-    return this.ended || this.refused;
+    return this.ended || (this.id !== undefined && this.world.isQuarantined(this.id));
   }
 
   describe(): string {

@@ -1,0 +1,80 @@
+/** Who may import whom: `protocol` ← `machines` ← `runtime` ← `server`; adapters know their contract and the outside. */
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { expect, test } from "vitest";
+
+const root = join(import.meta.dirname, "..");
+const files = globSync(["src/**/*.{ts,tsx}", "machines/**/*.ts", "tools/**/*.ts"], { cwd: root });
+
+type Import = { readonly from: string; readonly to: string; readonly isType: boolean };
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(root, file), "utf8");
+  const found: Import[] = [];
+  for (const match of text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"/gm)) {
+    const named = /^(?:import|export)\s*\{([^}]*)\}/.exec(match[0])?.[1];
+    const allTypes = named?.split(",").every((name) => name.trim() === "" || name.trim().startsWith("type ")) ?? false;
+    const target = match[2] as string;
+    const to = target.startsWith(".") ? relative(root, join(root, dirname(file), target)) : target;
+    found.push({ from: file, to, isType: match[1] !== undefined || allTypes });
+  }
+  return found;
+}
+
+const all = files.flatMap(importsOf);
+
+/** Folder → what it may import: prefixes in the repository, or outside packages. `type:` allows types alone. */
+const rules: Record<string, readonly string[]> = {
+  "src/protocol/": ["src/protocol/", "zod", "nanoid"],
+  "machines/": ["machines/", "src/protocol/", "xstate"],
+  "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
+  "src/providers/": [
+    "src/providers/",
+    "src/protocol/",
+    "undici",
+    "nanoid",
+    "node:",
+    "type:openai",
+    "type:@anthropic-ai/sdk",
+    "type:@google/genai",
+  ],
+  "src/stores/": ["src/stores/", "src/protocol/", "src/money/budget.ts", "node:"],
+  "src/channels/": ["src/channels/", "src/protocol/"],
+  "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate"],
+  "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
+  "src/client/": ["src/client/", "type:src/protocol/"],
+  "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
+  "src/runtime/": [
+    "src/runtime/",
+    "src/protocol/",
+    "machines/",
+    "src/limits/",
+    "src/money/",
+    "type:src/",
+    "xstate",
+    "effect",
+    "zod",
+    "jsonrepair",
+    "nanoid",
+    "node:",
+  ],
+};
+
+const allows = (allowed: readonly string[], { to, isType }: Import): boolean =>
+  allowed.some((rule) => {
+    const [prefix, typesOnly] = rule.startsWith("type:") ? [rule.slice(5), true] : [rule, false];
+    return (!typesOnly || isType) && (to === prefix || to.startsWith(prefix.endsWith("/") || prefix.endsWith(":") ? prefix : `${prefix}/`));
+  });
+
+for (const [folder, allowed] of Object.entries(rules)) {
+  test(`${folder} imports only what it may`, () => {
+    const own = all.filter(({ from }) => from.startsWith(folder));
+    expect(own.length).toBeGreaterThan(0);
+    expect(own.filter((one) => !allows(allowed, one)).map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
+  });
+}
+
+test("nobody imports the entry point but tools, commands and documents", () => {
+  const importers = all.filter(({ to }) => to === "src/index.ts").map(({ from }) => from);
+  expect(importers.filter((from) => !/^(src\/cli\/|src\/docs\/|tools\/)/.test(from))).toEqual([]);
+});
