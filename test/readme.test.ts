@@ -1,0 +1,40 @@
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+const root = join(import.meta.dirname, "..");
+const readme = readFileSync(join(root, "README.md"), "utf8");
+
+test("the README shows the example that runs", () => {
+  expect(readme).toContain(readFileSync(join(root, "examples/hello.ts"), "utf8").trim());
+});
+
+test("the example answers through the calculator", async () => {
+  const child = spawn("npm", ["run", "--silent", "example", "--", "examples/hello.ts"], {
+    cwd: root,
+    env: { ...process.env, OPENAI_API_KEY: "", ANTHROPIC_API_KEY: "" },
+  });
+  let output = "";
+  for await (const chunk of child.stdout) output += chunk;
+  expect(output).toMatch(/^calculator\(\{"expression":".*"\}\)\n.*1057\.5.*\ndone: 2 calls, 0 micro-dollars\n$/);
+});
+
+test("the tree names every folder, and nothing else", () => {
+  const tree = /## The tree\s+```\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  const named = tree
+    .trim()
+    .split("\n")
+    .map((line) => line.split(/\s/)[0] as string);
+  expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  const folders = readdirSync(join(root, "src"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => `src/${name}/`);
+  expect(folders.filter((folder) => !named.includes(folder))).toEqual([]);
+});
+
+test("links of the README lead somewhere", () => {
+  const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1] as string).filter((link) => !link.startsWith("http"));
+  expect(links.length).toBeGreaterThan(5);
+  expect(links.filter((link) => !existsSync(join(root, link)))).toEqual([]);
+});
