@@ -1,6 +1,7 @@
 /** The whole path: a server on a free port over the real runtime and store, with a provider behind HTTP that a test scripts. */
 import { onTestFinished } from "vitest";
 import { z } from "zod";
+import { memoryChannel } from "../../src/channels/memory.ts";
 import { openai } from "../../src/providers/openai.ts";
 import type { AgentSpec, AgentToolSpec } from "../../src/runtime/agent.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
@@ -83,6 +84,7 @@ function spec(name: string, more: Partial<AgentSpec> = {}): AgentSpec {
 export async function realRuntime(providerUrl: string, store: Store): Promise<Runtime> {
   return Runtime.create({
     store,
+    channel: memoryChannel(),
     providers: new Map([["openai", openai({ baseURL: `${providerUrl}/v1`, apiKey: "sk-test" })]]),
     agents: [
       { spec: spec("assistant"), options: { name: "assistant" } },
