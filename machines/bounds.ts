@@ -3,7 +3,7 @@
  *
  * Because a machine's only way out is work and its decisions are pure, {@link walk} finds every situation by answering all
  * work with each kind of outcome. From the walk come its worst case ({@link worstCases}), what is wrong with it ({@link findings})
- * and paths for tests ({@link shortestTo}).
+ * and paths for tests ({@link pathsOf}).
  *
  *  1. Work counts when it is asked for, whatever comes of it: a denied or a stopped call is a call.
  *  2. A loop that asks for work must pass a counter of the machine; one that does not is uncapped, and there is no worst case.
@@ -14,8 +14,9 @@ import { childOf, type Move, type Situation, type Walk } from "./walking/walk.ts
 import type { AskInput, CallInput, SleepInput } from "./work.ts";
 
 export type { Outcome } from "./walking/outcomes.ts";
-export { type Asked, transitionsOf, Unwalkable } from "./walking/stepper.ts";
-export { type Move, type Situation, type Walk, type WalkOptions, walk } from "./walking/walk.ts";
+export { type Path, type PathStep, pathsByTransition, pathsOf, randomPath } from "./walking/paths.ts";
+export { type Asked, Stepper, transitionsOf, Unwalkable } from "./walking/stepper.ts";
+export { type Message, type Move, type Situation, type Walk, type WalkOptions, walk } from "./walking/walk.ts";
 
 /**
  * How often what can be asked for: `call/<tier>`, `step` (the first call of a request), `tool`, `sleep` and `sleep_ms` (with the most
@@ -139,18 +140,11 @@ export function findings(walk: Walk): Findings {
     uncancellable: hasEnds
       ? names(active.filter(({ moves }) => !moves.some(({ label, to }) => label === "cancel" && to.status === "done")))
       : [],
-    broken: [
-      ...new Set(situations.flatMap(({ status, name, via }) => (status === "error" ? [`${via?.from.name ?? name}, ${via?.label}`] : []))),
-    ],
+    broken: situations.flatMap(({ moves }) =>
+      moves.filter(({ to }) => to.status === "error").map(({ from, label }) => `${from.name}, ${label}`),
+    ),
     uncapped: uncappedIn(walk, loopsOf(walk).of),
   };
-}
-
-/** A shortest way from the start to a situation. */
-export function shortestTo(situation: Situation): readonly Move[] {
-  const moves: Move[] = [];
-  for (let { via } = situation; via; { via } = via.from) moves.unshift(via);
-  return moves;
 }
 
 // --- counting

@@ -10,7 +10,7 @@ import { agentMachine } from "../agent.ts";
 import { breakerMachine } from "../breaker.ts";
 import { requestMachine } from "../request.ts";
 import { supervisorMachine } from "../supervisor.ts";
-import { toolMachine } from "../tool.ts";
+import { type ToolUse, type ToolUseOutput, toolMachine } from "../tool.ts";
 import type { WorkError } from "../work.ts";
 
 export type Counters = {
@@ -20,6 +20,8 @@ export type Counters = {
   readonly end: (output: never) => unknown;
   /** Of an input: equal for machines that have the same paths. */
   readonly shape: (input: never) => unknown;
+  /** An output of one machine as another of the same shape would give it, where it repeats its input. */
+  readonly repeat?: (output: never, input: never) => unknown;
 };
 
 type ContextOf<M extends { config: { context?: unknown } }> = M extends { transition: (snapshot: infer S, ...rest: never[]) => unknown }
@@ -87,7 +89,8 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
     {
       state: ({ error }: { error: WorkError | null }) => error?.code,
       end: ({ status }: { status: string }) => status,
-      shape: ({ needsApproval }: { needsApproval: boolean }) => needsApproval,
+      shape: ({ needsApproval }: ToolUse) => needsApproval,
+      repeat: (output: ToolUseOutput, { id, name }: ToolUse) => ({ ...output, id, name }),
     },
   ],
   [

@@ -98,7 +98,12 @@ export class Stepper {
   }
 
   start(): Step {
-    return this.step(() => this.machine.getInitialSnapshot(this.scope, this.input));
+    return this.step(() => {
+      const snapshot = this.machine.getInitialSnapshot(this.scope, this.input);
+      // XState makes an error of what is thrown on the way to the first state.
+      if (snapshot.error instanceof Unwalkable) throw snapshot.error;
+      return snapshot;
+    });
   }
 
   next(snapshot: AnyMachineSnapshot, event: Event): Step {

@@ -44,6 +44,7 @@ export type Move = {
   /** The child that ended; none for a message. */
   readonly work?: Asked;
   readonly outcome?: Outcome;
+  readonly message?: Message["event"];
   readonly step: Step;
 };
 
@@ -77,8 +78,11 @@ export const livingAfter = (step: Step, before: readonly Asked[], answered?: Ask
 };
 
 /** The event by which a child's end reaches its parent. */
-export const endEvent = ({ id }: Asked, { ok, value }: Outcome): { type: string } & Record<string, unknown> =>
-  ok ? { type: `xstate.done.actor.${id}`, actorId: id, output: value } : { type: `xstate.error.actor.${id}`, actorId: id, error: value };
+export function endEvent({ id, machine, input }: Asked, { ok, value }: Outcome): { type: string } & Record<string, unknown> {
+  if (!ok) return { type: `xstate.error.actor.${id}`, actorId: id, error: value };
+  const repeat = machine && countersOf(machine).repeat;
+  return { type: `xstate.done.actor.${id}`, actorId: id, output: repeat ? repeat(value as never, input as never) : value };
+}
 
 class Walker {
   private readonly stepper: Stepper;
@@ -124,10 +128,10 @@ class Walker {
     for (const work of answered)
       for (const outcome of this.outcomes(work))
         this.move(situation, `${work.src}: ${outcome.label}`, endEvent(work, outcome), { work, outcome });
-    for (const { label, event } of this.messages) this.move(situation, label, event, {});
+    for (const { label, event } of this.messages) this.move(situation, label, event, { message: event });
   }
 
-  private move(from: Situation, label: string, event: { type: string }, ended: { work?: Asked; outcome?: Outcome }): void {
+  private move(from: Situation, label: string, event: { type: string }, ended: Pick<Move, "work" | "outcome" | "message">): void {
     const step = this.stepper.next(from.snapshot, event);
     this.note(step);
     const move = { from, label, step, ...ended } as Move & { to: Situation };

@@ -1,0 +1,121 @@
+/** What the machines are walked with: inputs that together reach every transition, and messages from outside. */
+import type { AnyStateMachine } from "xstate";
+import { agentMachine } from "../../machines/agent.ts";
+import { type Message, type Walk, walk } from "../../machines/bounds.ts";
+import { breakerDefaults, breakerMachine } from "../../machines/breaker.ts";
+import { requestMachine } from "../../machines/request.ts";
+import { supervisorMachine } from "../../machines/supervisor.ts";
+import { toolMachine } from "../../machines/tool.ts";
+import type { Json } from "../../src/protocol/json.ts";
+
+export const messages = [{ role: "user", content: "What is it?" }] as const;
+export const request = { messages, tiers: ["a", "b", "c"], retries: 2, onBudget: "stop", tools: ["plain"] } as const;
+export const agent = {
+  messages,
+  tiers: ["a"],
+  retries: 1,
+  maxSteps: 2,
+  onBudget: "stop",
+  tools: [
+    { name: "plain", approval: false },
+    { name: "asked", approval: true },
+  ],
+  parallelTools: 4,
+} as const;
+export const use = { id: "u1", name: "send", input: {}, call: "c1", needsApproval: false } as const;
+export const limits = {
+  max_steps: 1,
+  max_calls: 2,
+  max_tool_calls: 2,
+  max_depth: 4,
+  max_cost_microusd: 1_000,
+  max_output_tokens: 100,
+  deadline_ms: 1_000,
+} as const;
+
+const asked = (label: string, more: object): Message => ({
+  label,
+  event: { type: "work.asked", ordinal: 0, kind: "call", at: 0, depth: 2, isStep: false, ...more },
+});
+const supervised: readonly Message[] = [
+  { label: "cancel", event: { type: "cancel", reason: "enough" } },
+  asked("asked for a step", { isStep: true }),
+  asked("asked for a call", {}),
+  asked("asked for a tool", { kind: "tool" }),
+  asked("asked for a tool that is not there", {
+    kind: "tool",
+    problem: { code: "tool_not_found", message: "there is no such tool", retryable: false },
+  }),
+  asked("asked for a wait", { kind: "sleep" }),
+  asked("asked after the deadline", { at: 1_000 }),
+  asked("asked too deep", { depth: 5 }),
+];
+const health: readonly Message[] = [
+  { label: "asked at once", event: { type: "asked", at: 1 } },
+  { label: "asked after the cooldown", event: { type: "asked", at: 100_000 } },
+  { label: "succeeded", event: { type: "succeeded", at: 1 } },
+  { label: "failed, few calls", event: { type: "failed", at: 1, calls: 4, failures: 4 } },
+  { label: "failed, half of the calls", event: { type: "failed", at: 1, calls: 10, failures: 5 } },
+  { label: "failed, most calls", event: { type: "failed", at: 1, calls: 10, failures: 6 } },
+  { label: "abandoned", event: { type: "abandoned", at: 1 } },
+];
+
+/** Every machine, with the walks that together cover it. */
+export const walked: readonly { readonly name: string; readonly machine: AnyStateMachine; readonly walks: () => readonly Walk[] }[] = [
+  {
+    name: "request",
+    machine: requestMachine,
+    walks: () => [
+      walk(requestMachine, { input: { ...request, tiers: [] } }),
+      walk(requestMachine, { input: request }),
+      walk(requestMachine, { input: { ...request, tiers: ["a", "b"], structured: true } }),
+      walk(requestMachine, { input: { ...request, tiers: ["a"], retries: 1, onBudget: "ask", degraded: "Sorry.", cache: true } }),
+    ],
+  },
+  {
+    name: "single",
+    machine: requestMachine,
+    walks: () => [
+      walk(requestMachine, { input: { ...request, tools: undefined, tiers: [] } }),
+      walk(requestMachine, { input: { ...request, tools: undefined } }),
+      walk(requestMachine, { input: { ...request, tools: undefined, tiers: ["a"], onBudget: "ask", degraded: "Sorry.", cache: true } }),
+    ],
+  },
+  {
+    name: "tool",
+    machine: toolMachine,
+    walks: () => [walk(toolMachine, { input: use }), walk(toolMachine, { input: { ...use, needsApproval: true } })],
+  },
+  {
+    name: "agent",
+    machine: agentMachine,
+    walks: () => [
+      walk(agentMachine, { input: { ...agent, degraded: "Sorry." } }),
+      walk(agentMachine, { input: { ...agent, maxSteps: 1, parallelTools: 1, tools: agent.tools.slice(1) } }),
+      walk(agentMachine, { input: { ...agent, tools: [] } }),
+    ],
+  },
+  {
+    name: "supervisor",
+    machine: supervisorMachine,
+    walks: () => [
+      walk(supervisorMachine, {
+        // The input of the agent is JSON for the supervisor.
+        input: { limits, agent: { ...agent, maxSteps: 1, retries: 0, degraded: "Sorry." } as unknown as Json },
+        messages: supervised,
+      }),
+    ],
+  },
+  { name: "breaker", machine: breakerMachine, walks: () => [walk(breakerMachine, { input: breakerDefaults, messages: health })] },
+];
+
+/** A generator of numbers below n, the same for the same seed (mulberry32). */
+export function chance(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below) | 0;
+  };
+}
