@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 /** `escapement`: the command line. One file a command; this one owns the words of the help and how errors are told. */
+import { enableCompileCache } from "node:module";
 import { Command } from "commander";
 import { EscapementError } from "../protocol/errors.ts";
+
+// What a command imports is compiled (and stripped of types) once a machine, not once a start.
+enableCompileCache();
 
 const program = new Command("escapement")
   .description("Agents as state machines: supervised, journaled, with a budget.")

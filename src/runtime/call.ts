@@ -2,7 +2,7 @@
  * Performs one call: breaker and retry budget first, then one stream of one provider, with what it cost.
  * It decides nothing about trying again; that is the request machine's.
  */
-import { Effect } from "effect";
+import * as Effect from "effect/Effect";
 import type { z } from "zod";
 import type { CallInput, CallOutput, WorkError } from "../../machines/work.ts";
 import type { Health } from "../limits/health.ts";

@@ -2,7 +2,9 @@
  * The contract of the interpreter: the only place where work is performed. It is given work that was granted and committed,
  * and says once how it ended; the owner makes that an input of the run.
  */
-import { Cause, Effect, Exit } from "effect";
+import * as Cause from "effect/Cause";
+import * as Effect from "effect/Effect";
+import * as Exit from "effect/Exit";
 import type { ToolInput } from "../../machines/work.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";

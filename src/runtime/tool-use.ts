@@ -1,5 +1,5 @@
 /** Performs one use of a tool: with its arguments parsed again, a time limit, an abort signal and a cap on what the model gets. */
-import { Effect } from "effect";
+import * as Effect from "effect/Effect";
 import type { ToolInput, ToolOutput, WorkError } from "../../machines/work.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
