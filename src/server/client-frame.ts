@@ -4,6 +4,7 @@ import type { AnswerBody, StartBody } from "../protocol/commands.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import { clientFrame, type Ref } from "../protocol/frames.ts";
 import { decodeAnswer } from "./answer.ts";
+import { startSchema } from "./command-schemas.ts";
 import { decode } from "./decode.ts";
 import { parseJson } from "./json-text.ts";
 import { nearestWord } from "./nearest-word.ts";
@@ -21,7 +22,13 @@ export type DecodedFrame =
   | { readonly command: Command; readonly bytes: number }
   | { readonly error: EscapementError; readonly ref?: Ref; readonly bytes: number };
 
-const schemas: ReadonlyMap<string, z.ZodType> = new Map(clientFrame.options.map((option) => [option.shape.type.value, option]));
+const { input, metadata } = startSchema.shape;
+const schemas: ReadonlyMap<string, z.ZodType> = new Map(
+  clientFrame.options.map((option) => {
+    const type = option.shape.type.value;
+    return [type, type === "start" ? option.extend({ input, metadata }) : option];
+  }),
+);
 
 /** Never throws. */
 export function decodeFrame(data: Buffer, binary: boolean, maxDepth: number): DecodedFrame {

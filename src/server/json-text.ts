@@ -33,7 +33,12 @@ export function parseJson(text: string, maxDepth: number): unknown {
       },
     );
   }
-  if (mayHoldForbiddenKey.test(text)) refuseForbiddenKeys(value, "");
+  const path = mayHoldForbiddenKey.test(text) ? forbiddenKey(value) : undefined;
+  if (path !== undefined) {
+    throw new EscapementError("invalid_request", `the key "${path.at(-1)}" is not allowed`, {
+      details: { path: path.join(".").slice(0, 400) },
+    });
+  }
   return value;
 }
 
@@ -64,14 +69,20 @@ function endOfString(text: string, from: number): number {
   return -1;
 }
 
-/** Recursion is bounded by the depth that was checked before. */
-function refuseForbiddenKeys(value: unknown, path: string): void {
-  if (typeof value !== "object" || value === null) return;
-  for (const [key, child] of Object.entries(value)) {
-    const here = path === "" ? key : `${path}.${key}`;
-    if (forbidden.has(key) && !Array.isArray(value)) {
-      throw new EscapementError("invalid_request", `the key "${key}" is not allowed`, { details: { path: here.slice(0, 400) } });
+/** The path to the first forbidden key. Recursion is bounded by the depth that was checked before. */
+function forbiddenKey(value: unknown): string[] | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) {
+      const path = forbiddenKey(value[index]);
+      if (path) return [String(index), ...path];
     }
-    refuseForbiddenKeys(child, here);
+    return undefined;
   }
+  for (const key of Object.keys(value)) {
+    if (forbidden.has(key)) return [key];
+    const path = forbiddenKey((value as Record<string, unknown>)[key]);
+    if (path) return [key, ...path];
+  }
+  return undefined;
 }

@@ -188,6 +188,8 @@ describe("bad input is a typed error and the server lives on", () => {
     ["__proto__", '{"agent":"assistant","input":{"a":[{"__proto__":{}}]}}', 400, "invalid_request", "input.a.0.__proto__"],
     ["constructor", '{"agent":"assistant","input":{"constructor":1}}', 400, "invalid_request", "input.constructor"],
     ["prototype", '{"agent":"assistant","input":1,"metadata":{"prototype":1}}', 400, "invalid_request", "metadata.prototype"],
+    ["a list as metadata", { ...hello, metadata: [1] }, 400, "invalid_request", "metadata"],
+    ["metadata over 64 KiB", { ...hello, metadata: { a: "x".repeat(70_000) } }, 400, "invalid_request", "metadata"],
     ["a defect", { ...hello, agent: "broken" }, 500, "internal", undefined],
   ] as const)("%s", async ([, body, status, code, path]) => {
     const { url } = await world();

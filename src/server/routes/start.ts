@@ -1,7 +1,7 @@
 /** `POST /v1/runs`: one start, answered as the client prefers: the Run at its end, at once, or its events. */
-import { startBody } from "../../protocol/commands.ts";
 import { errorBody } from "../../protocol/errors.ts";
 import { readBody } from "../body.ts";
+import { startSchema } from "../command-schemas.ts";
 import { decode } from "../decode.ts";
 import { eventStream } from "../event-stream.ts";
 import { parseIdempotencyKey } from "../idempotency-key.ts";
@@ -21,7 +21,7 @@ async function start({ context, request, caller }: RouteInput): Promise<Response
   const key = parseIdempotencyKey(request.req.header("idempotency-key"));
   const form = preferredForm(request.req.header("accept"), "application/json");
   const prefer = parsePrefer(request.req.header("prefer"));
-  const body = decode(startBody, await readBody(request.req.raw, settings.limits));
+  const body = decode(startSchema, await readBody(request.req.raw, settings.limits));
   const handle = await startRun(context, body, caller, key);
   const headers: Headers = { location: `/v1/runs/${handle.id}`, ...replayedHeader(handle.replayed) };
   const abandon = () => {
