@@ -123,7 +123,6 @@ function assistantBlocks(message: Extract<Message, { role: "assistant" }>, name:
 class AnthropicReader implements Reader {
   readonly #output: Output;
   #skimmer: Skimmer | undefined;
-  #data = "";
   #model = "";
   #stop = "";
   #tools: ToolRequests | undefined;
@@ -144,15 +143,12 @@ class AnthropicReader implements Reader {
 
   skim(data: string): boolean {
     const text = this.#skimmer?.skim(data);
-    if (text === undefined) {
-      this.#data = data;
-      return false;
-    }
+    if (text === undefined) return false;
     this.#output.text(text);
     return true;
   }
 
-  event(value: Answer): void {
+  event(value: Answer, data: string): void {
     switch (value.type) {
       case "message_start":
         this.#envelope(asAnswer(value.message));
@@ -162,7 +158,7 @@ class AnthropicReader implements Reader {
         this.#block(asAnswer(value.content_block), value.index);
         break;
       case "content_block_delta":
-        this.#delta(asAnswer(value.delta), value.index);
+        this.#delta(asAnswer(value.delta), value.index, data);
         break;
       case "content_block_stop":
         this.#endThinking();
@@ -244,13 +240,13 @@ class AnthropicReader implements Reader {
     }
   }
 
-  #delta(delta: Answer | undefined, index: unknown): void {
+  #delta(delta: Answer | undefined, index: unknown, data: string): void {
     switch (delta?.type) {
       case "text_delta": {
         const text = string(delta.text);
         this.#output.text(text);
         this.#skimmer ??= new Skimmer();
-        this.#skimmer.learn(this.#data, text, textOfEvent);
+        this.#skimmer.learn(data, text, textOfEvent);
         break;
       }
       case "input_json_delta":

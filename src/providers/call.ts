@@ -13,12 +13,13 @@ import { maxErrorBytes, requestId, type Speaker, statusError, streamError, trans
 import type { ProviderElement, ProviderEnd, ProviderRequest, RateLimits } from "./provider.ts";
 import { first, rateLimits } from "./rate-limits.ts";
 import { maxEventLength, type SseHandler, SseParser } from "./sse.ts";
-import type { Exchange, Failure, Receiver, Transport } from "./transport.ts";
+import type { Exchange, Failure, Post, Receiver, Transport } from "./transport.ts";
 import { asAnswer, type Output, type Reader, type Wire } from "./wire.ts";
 
 export class Call implements Receiver, SseHandler, Output {
   readonly #speaker: Speaker;
-  readonly #request: ProviderRequest;
+  readonly #model: string;
+  readonly #isStreamed: boolean;
   readonly #sink: (element: ProviderElement) => void;
   readonly #reader: Reader;
   #exchange: Exchange | undefined;
@@ -27,6 +28,8 @@ export class Call implements Receiver, SseHandler, Output {
   #body: Buffer[] | undefined;
   #bodyBytes = 0;
   #status = 0;
+  #requestId: string | undefined;
+  /** Kept of errors only. */
   #headers: IncomingHttpHeaders | undefined;
   #limits: RateLimits | undefined;
   #pending = "";
@@ -39,19 +42,20 @@ export class Call implements Receiver, SseHandler, Output {
 
   constructor(speaker: Speaker, wire: Wire, request: ProviderRequest, sink: (element: ProviderElement) => void) {
     this.#speaker = speaker;
-    this.#request = request;
+    // Not the request itself: it holds the history, which a call in flight has no more use for.
+    this.#model = request.model;
+    this.#isStreamed = request.stream;
     this.#sink = sink;
     this.#reader = wire.read(request, this);
   }
 
-  send(transport: Transport, path: string, headers: string[], body: string): void {
-    const { timeouts, stream } = this.#request;
-    this.#exchange = transport.send({ path, headers, body, timeouts, streamed: stream }, this);
+  send(transport: Transport, post: Omit<Post, "streamed">): void {
+    this.#exchange = transport.send({ ...post, streamed: this.#isStreamed }, this);
   }
 
   /** The request could not be made. */
   refuse(error: ErrorBody): void {
-    queueMicrotask(() => this.#end({ finish: "error", model: this.#request.model, error, unsent: true }));
+    queueMicrotask(() => this.#end({ finish: "error", model: this.#model, error, unsent: true }));
   }
 
   abort(): void {
@@ -77,7 +81,7 @@ export class Call implements Receiver, SseHandler, Output {
   }
 
   error(value: unknown): void {
-    this.#error ??= streamError(this.#speaker, value, this.#headers, this.#delivered);
+    this.#error ??= streamError(this.#speaker, value, this.#requestId, this.#delivered);
   }
 
   reject(code: ErrorCode, message: string): void {
@@ -115,9 +119,10 @@ export class Call implements Receiver, SseHandler, Output {
 
   head(status: number, headers: IncomingHttpHeaders): void {
     this.#status = status;
-    this.#headers = headers;
+    this.#requestId = requestId(headers);
     this.#limits = rateLimits(headers, Date.now());
-    const isStream = this.#request.stream && !(first(headers["content-type"]) ?? "").includes("application/json");
+    if (status >= 300) this.#headers = headers;
+    const isStream = this.#isStreamed && !(first(headers["content-type"]) ?? "").includes("application/json");
     if (status < 300 && isStream) this.#parser = new SseParser(this);
     else this.#body = [];
   }
@@ -151,8 +156,7 @@ export class Call implements Receiver, SseHandler, Output {
     if (this.#status >= 300) this.#fail(this.#statusError());
     else if (this.#reader.proven) this.#succeed();
     else {
-      const id = this.#headers && requestId(this.#headers);
-      const error = transportError(this.#speaker, failure, this.#headers !== undefined, this.#delivered, id);
+      const error = transportError(this.#speaker, failure, this.#status !== 0, this.#delivered, this.#requestId);
       this.#fail(error, failure.unsent);
     }
   }
@@ -164,7 +168,7 @@ export class Call implements Receiver, SseHandler, Output {
     if (data === "[DONE]") this.#settle("the stream ended without its end mark");
     else if (this.#reader.skim?.(data) !== true) {
       const value = this.#parse(data);
-      if (value) this.#read(() => this.#reader.event(value));
+      if (value) this.#read(() => this.#reader.event(value, data));
     }
     if (!this.#ended && this.#reader.done) this.#succeed();
     return !this.#ended;
@@ -222,7 +226,7 @@ export class Call implements Receiver, SseHandler, Output {
     this.#exchange?.release();
     this.#end({
       finish,
-      model: model || this.#request.model,
+      model: model || this.#model,
       ...(requests?.length && { tools: requests }),
       ...(opaque !== undefined && { opaque: { provider: this.#speaker.name, value: opaque } }),
       ...(usage && { usage }),
@@ -235,7 +239,7 @@ export class Call implements Receiver, SseHandler, Output {
     this.#exchange?.abort();
     this.#end({
       finish: "error",
-      model: this.#request.model,
+      model: this.#model,
       error,
       ...(this.#limits && { limits: this.#limits }),
       ...(unsent && { unsent }),
@@ -260,7 +264,7 @@ export class Call implements Receiver, SseHandler, Output {
     return {
       provider: this.#speaker.name,
       ...(this.#status !== 0 && { status: this.#status }),
-      request_id: this.#headers && requestId(this.#headers),
+      request_id: this.#requestId,
     };
   }
 }

@@ -36,10 +36,10 @@ export function statusError(speaker: Speaker, status: number, headers: IncomingH
  * An error object within a stream or an answer of 200: mapped like the status that it stands for.
  * After text was delivered the call cannot simply be made again, so what would be retryable is `interrupted`, with the code that it stands for as `details.reason`.
  */
-export function streamError(speaker: Speaker, value: unknown, headers: IncomingHttpHeaders | undefined, delivered: boolean): ErrorBody {
+export function streamError(speaker: Speaker, value: unknown, requestId: string | undefined, delivered: boolean): ErrorBody {
   const told = toldBy(value);
   const status = statusFor(told);
-  const body = mapped(speaker, status, told, { retryMs: told.retryMs, requestId: headers && requestId(headers), final: false });
+  const body = mapped(speaker, status, told, { retryMs: told.retryMs, requestId, final: false });
   if (!delivered || !body.retryable) return body;
   const { code, message, retry_after_ms } = body;
   return errorBody("interrupted", message, {

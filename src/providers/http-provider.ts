@@ -55,7 +55,7 @@ export function httpProvider(options: HttpProvider): Provider {
       const written =
         missingKey === undefined ? wire.write(request) : errorBody("provider_rejected", missingKey, { details: { provider: name } });
       if ("code" in written) call.refuse(written);
-      else call.send(transport, base + written.path, headers, written.body);
+      else call.send(transport, { path: base + written.path, headers, body: written.body, timeouts: request.timeouts });
       return () => call.abort();
     },
     close: () => transport.close(),

@@ -126,7 +126,6 @@ class ChatReader implements Reader {
   readonly done = false;
   /** Set by `#choice`: what the event held besides text. */
   #others = false;
-  #data = "";
 
   constructor(output: Output) {
     this.#output = output;
@@ -134,15 +133,12 @@ class ChatReader implements Reader {
 
   skim(data: string): boolean {
     const text = this.#skimmer?.skim(data);
-    if (text === undefined) {
-      this.#data = data;
-      return false;
-    }
+    if (text === undefined) return false;
     this.#output.text(text);
     return true;
   }
 
-  event(value: Answer): void {
+  event(value: Answer, data: string): void {
     this.#others = false;
     const choice = this.#envelope(value);
     if (!choice) return;
@@ -151,7 +147,7 @@ class ChatReader implements Reader {
     this.#finished(choice.finish_reason);
     if (text !== "" && !this.#others) {
       this.#skimmer ??= new Skimmer();
-      this.#skimmer.learn(this.#data, text, textOfEvent);
+      this.#skimmer.learn(data, text, textOfEvent);
     }
   }
 

@@ -69,7 +69,8 @@ function tightest(a: Limit | undefined, b: Limit | undefined): Limit | undefined
 export const first = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);
 
 function nonNegative(value: string | string[] | undefined): number | undefined {
-  const text = first(value)?.trim();
-  if (text === undefined || !/^\d+(\.\d+)?$/.test(text)) return undefined;
-  return Number(text);
+  const text = first(value);
+  if (text === undefined || text.trim() === "") return undefined;
+  const number = Number(text);
+  return number >= 0 && number < Number.POSITIVE_INFINITY ? number : undefined;
 }

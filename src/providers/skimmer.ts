@@ -21,7 +21,8 @@ export class Skimmer {
     const from = this.#prefix.length;
     if (from === 0) return undefined;
     const to = data.length - this.#suffix.length;
-    if (to <= from || !data.startsWith(this.#prefix) || !data.endsWith(this.#suffix)) return undefined;
+    // Not `startsWith`, which costs four times as much in V8.
+    if (to <= from || data.slice(0, from) !== this.#prefix || data.slice(to) !== this.#suffix) return undefined;
     const text = data.slice(from, to);
     return /["\\\u0000-\u001f]/.test(text) ? undefined : text;
   }
@@ -42,7 +43,10 @@ export class Skimmer {
     } catch {
       return;
     }
-    this.#prefix = prefix;
-    this.#suffix = suffix;
+    this.#prefix = copied(prefix);
+    this.#suffix = copied(suffix);
   }
 }
+
+/** A slice in V8 is a view that keeps the whole chunk alive, and that comparing has to look through. */
+const copied = (text: string): string => Buffer.from(text).toString();

@@ -75,7 +75,7 @@ export class Transport {
   send(post: Post, receiver: Receiver): Exchange {
     const exchange = new Exchange(this, this.#idle.pop() ?? new Connection(this.#origin, this.#connector, this.#keepAlive), post, receiver);
     if (this.#closed) exchange.refuse();
-    else exchange.start();
+    else exchange.start(post);
     return exchange;
   }
 
@@ -145,7 +145,8 @@ const aborted = new Error("aborted");
 export class Exchange implements Dispatcher.DispatchHandler {
   readonly #transport: Transport;
   readonly #connection: Connection;
-  readonly #post: Post;
+  readonly #timeouts: Timeouts;
+  readonly #streamed: boolean;
   #receiver: Receiver | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -158,14 +159,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
   constructor(transport: Transport, connection: Connection, post: Post, receiver: Receiver) {
     this.#transport = transport;
     this.#connection = connection;
-    this.#post = post;
+    this.#timeouts = post.timeouts;
+    this.#streamed = post.streamed;
     this.#receiver = receiver;
   }
 
   /** @internal */
-  start(): void {
+  start({ path, headers, body }: Post): void {
     this.#arm();
-    const { path, headers, body } = this.#post;
     this.#dispatching = true;
     this.#connection.client.dispatch({ method: "POST", path, headers, body }, this);
     this.#dispatching = false;
@@ -237,19 +238,19 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** When the current phase runs out, in ms of `performance.now()`, and by which limit. */
   #due(): readonly [at: number, phase: Phase] {
-    const { timeouts, streamed } = this.#post;
+    const timeouts = this.#timeouts;
     const total = this.#startedAt + timeouts.total;
-    if (this.#phase === "drain" || (!streamed && this.#phase !== "connect")) return [total, "total"];
+    if (this.#phase === "drain" || (!this.#streamed && this.#phase !== "connect")) return [total, "total"];
     const phase = this.#since + timeouts[this.#phase === "total" ? "idle" : this.#phase];
     return phase < total ? [phase, this.#phase] : [total, "total"];
   }
 
   /** Looks again no later than the shortest limit that a later phase may bring, so that every limit fires on time. */
   #arm(): void {
-    const { timeouts, streamed } = this.#post;
+    const timeouts = this.#timeouts;
     const remaining = this.#due()[0] - performance.now();
     const next =
-      !streamed || this.#phase === "idle" ? remaining : Math.min(remaining, timeouts.headers, timeouts.firstToken, timeouts.idle);
+      !this.#streamed || this.#phase === "idle" ? remaining : Math.min(remaining, timeouts.headers, timeouts.firstToken, timeouts.idle);
     this.#timer = setTimeout(look, Math.min(Math.max(1, Math.ceil(next)), 0x7fffffff), this);
   }
 

@@ -31,7 +31,8 @@ export interface Output {
 export interface Reader {
   /** An event's data before it is parsed; true when nothing is left to be done. */
   skim?(data: string): boolean;
-  event(value: Answer): void;
+  /** `data` is what `value` was parsed from. */
+  event(value: Answer, data: string): void;
   /** The whole of an unstreamed answer. */
   answer(value: Answer): void;
   /** The provider's end mark was read: the answer stands even if the connection broke now. */
