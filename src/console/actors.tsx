@@ -1,15 +1,12 @@
 /** The run's machines and the states they are in: active ones lit, visited ones with their count, the one entered last glowing for a moment. */
-import { memo, useMemo, useRef } from "react";
+import { memo, useMemo } from "react";
 import { Icon } from "./icons.tsx";
 import { Pane } from "./pane.tsx";
 import type { RunView } from "./run-view.ts";
 import { type ActorView, isOver, silentActor, tree } from "./state-visits.ts";
 
-export function Actors({ view }: { readonly view: RunView }) {
+export function Actors({ view, historyEnd }: { readonly view: RunView; readonly historyEnd: number | null }) {
   const actors = useMemo(() => tree(view.actors.keys()).map((path) => view.actors.get(path) ?? silentActor(path)), [view.actors]);
-  // What was there when the page opened does not glow: it did not just happen.
-  const first = useRef(0);
-  if (first.current === 0 && view.seq > 0) first.current = view.seq;
   return (
     <Pane className="states" name="States" change={view.actors}>
       <h2>States</h2>
@@ -18,7 +15,12 @@ export function Actors({ view }: { readonly view: RunView }) {
       ) : (
         <ul className="actors">
           {actors.map((actor) => (
-            <Actor key={actor.path} actor={actor} over={view.end !== null || isOver(actor.path, view.actors)} glowAfter={first.current} />
+            <Actor
+              key={actor.path}
+              actor={actor}
+              over={view.end !== null || isOver(actor.path, view.actors)}
+              glowAfter={historyEnd ?? view.seq}
+            />
           ))}
         </ul>
       )}
@@ -26,7 +28,12 @@ export function Actors({ view }: { readonly view: RunView }) {
   );
 }
 
-type ActorProps = { readonly actor: ActorView; readonly over: boolean; readonly glowAfter: number };
+type ActorProps = {
+  readonly actor: ActorView;
+  readonly over: boolean;
+  /** What was entered up to here is history and does not glow. */
+  readonly glowAfter: number;
+};
 
 const Actor = memo(function Actor({ actor, over, glowAfter }: ActorProps) {
   const steps = actor.path.split("/");
@@ -42,7 +49,8 @@ const Actor = memo(function Actor({ actor, over, glowAfter }: ActorProps) {
         {actor.visits.map((visit) => {
           const now = visit.active && !over;
           const ended = visit.active && !now;
-          const glows = now && visit.enteredAt === actor.enteredAt && visit.enteredAt > glowAfter;
+          // Also a state that was left within the same frame: it happened, and would be seen nowhere else.
+          const glows = visit.enteredAt > glowAfter;
           return (
             <li
               key={`${visit.state}/${glows ? visit.enteredAt : ""}`}

@@ -20,6 +20,8 @@ export function AskForm({ agents, text, onText, agent, focus = false }: Props) {
   const [chosen, setChosen] = useState<string | null>(null);
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
+  /** Asked before the agents were known: sent as soon as they are. */
+  const [early, setEarly] = useState(false);
   const box = useRef<HTMLTextAreaElement>(null);
   const name = useId();
   const list = agents.agents ?? [];
@@ -29,7 +31,9 @@ export function AskForm({ agents, text, onText, agent, focus = false }: Props) {
   }, [focus]);
 
   const send = async (): Promise<void> => {
-    if (sending || text.trim() === "" || !current) return;
+    if (sending || text.trim() === "") return;
+    setEarly(!current && agents.error === null);
+    if (!current) return;
     setProblem(null);
     let input: unknown = text;
     if (takesObject(current)) {
@@ -53,6 +57,10 @@ export function AskForm({ agents, text, onText, agent, focus = false }: Props) {
       setSending(false);
     }
   };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when there is somebody to ask
+  useEffect(() => {
+    if (early && current) void send();
+  }, [early, current]);
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     void send();
@@ -100,9 +108,9 @@ export function AskForm({ agents, text, onText, agent, focus = false }: Props) {
         <span id={`${name}-hint`} className="hint">
           <kbd>Enter</kbd> asks, <kbd>Shift Enter</kbd> breaks the line
         </span>
-        <button className="button primary" type="submit" disabled={sending || text.trim() === "" || !current}>
+        <button className="button primary" type="submit" disabled={sending || text.trim() === ""}>
           <Icon name="send" />
-          {sending ? "Asking…" : "Ask"}
+          {sending || early ? "Asking…" : "Ask"}
         </button>
       </div>
       {(problem ?? agents.error?.message) && (

@@ -7,6 +7,8 @@ import { advance, emptyRun, type RunView } from "./run-view.ts";
 
 export type Followed = {
   readonly view: RunView;
+  /** `seq` of the last fact that is history: what comes after it happens now. Null before the first fact. */
+  readonly historyEnd: number | null;
   /** The run cannot be read, and trying again will not help. */
   readonly refused: { readonly code: string; readonly message: string } | null;
   /** Milliseconds of the page's clock since when nothing can be read; null while it can. */
@@ -18,15 +20,18 @@ const pauseMs = [300, 700, 1_500, 3_000] as const;
 
 export class RunFollower {
   readonly handle: RunHandle;
-  #followed: Followed = { view: emptyRun, refused: null, cutSince: null };
-  #next: Followed = this.#followed;
+  #followed: Followed;
+  #next: Followed;
   #due = false;
   #closed = false;
   #reader: ReturnType<RunHandle["events"]> | null = null;
   readonly #listeners = new Set<() => void>();
 
-  constructor(handle: RunHandle) {
+  /** `isFresh`: nothing of the run is history. */
+  constructor(handle: RunHandle, isFresh: boolean) {
     this.handle = handle;
+    this.#followed = { view: emptyRun, historyEnd: isFresh ? 0 : null, refused: null, cutSince: null };
+    this.#next = this.#followed;
     void this.#read();
   }
 
@@ -50,7 +55,8 @@ export class RunFollower {
       try {
         for (let events = await reader.read(); events !== null; events = await reader.read()) {
           failures = 0;
-          this.#change({ ...this.#next, view: advance(this.#next.view, events), cutSince: null });
+          const view = advance(this.#next.view, events);
+          this.#change({ ...this.#next, view, historyEnd: this.#next.historyEnd ?? view.seq, cutSince: null });
         }
         return;
       } catch (cause) {

@@ -32,7 +32,7 @@ type Props = {
 };
 
 export function RunPage({ id, facts, known, agents, awaySince, scripted }: Props) {
-  const { view, refused, cutSince, follower } = useRun(id);
+  const { view, historyEnd, refused, cutSince, follower } = useRun(id);
   const lostSince = useSyncExternalStore(connection.subscribe, connection.snapshot);
   const [text, setText] = useState("");
   const status = statusOf(view) ?? known?.status ?? null;
@@ -77,7 +77,7 @@ export function RunPage({ id, facts, known, agents, awaySince, scripted }: Props
             <AskForm agents={agents} text={text} onText={setText} agent={view.agent} />
           </div>
         </div>
-        <Actors view={view} />
+        <Actors view={view} historyEnd={historyEnd} />
         <Facts view={view} mode={facts} run={id} />
       </div>
     </article>

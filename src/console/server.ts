@@ -77,11 +77,14 @@ export async function start(agent: string, input: unknown, idempotencyKey: strin
   return handle.id;
 }
 
-/** The handle that started the run, once; it already holds the run's first events. After that, or for any other run, a new one. */
-export function handleOf(id: string): RunHandle {
+/**
+ * `isFresh`: the handle that started the run, given once; it already holds the run's first events, and all of them happen before the
+ * reader's eyes. Otherwise a new handle, whose first events are history.
+ */
+export function handleOf(id: string): { readonly handle: RunHandle; readonly isFresh: boolean } {
   const handle = started.get(id);
   started.delete(id);
-  return handle ?? runs().run(id);
+  return { handle: handle ?? runs().run(id), isFresh: handle !== undefined };
 }
 
 export async function listAgents(signal: AbortSignal): Promise<readonly AgentInfo[]> {
