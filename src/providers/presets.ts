@@ -24,7 +24,7 @@ export const ollama = (options: PresetOptions = {}): Provider =>
 
 /** llama.cpp's `llama-server`, `http://127.0.0.1:8080/v1`. Tells usage on the finish chunk. */
 export const llamaCpp = (options: PresetOptions = {}): Provider =>
-  openaiCompatible({ ...local, name: "llama.cpp", baseURL: "http://127.0.0.1:8080/v1" }, options);
+  openaiCompatible({ ...local, name: "llama-cpp", baseURL: "http://127.0.0.1:8080/v1" }, options);
 
 /** A LiteLLM proxy, `http://127.0.0.1:4000/v1`; key `LITELLM_API_KEY`. */
 export const litellm = (options: PresetOptions = {}): Provider =>

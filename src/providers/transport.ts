@@ -13,9 +13,9 @@
  * a Pool looks through all its busy clients at each dispatch and cannot take back a request that waits for its connection.
  * HTTP/1.1 only: an aborted call must close its socket, which is how every provider learns that it may stop generating.
  */
-
 import type { Dispatcher } from "undici";
-import { buildConnector, Client } from "undici";
+import buildConnector from "undici/lib/core/connect.js";
+import Client from "undici/lib/dispatcher/client.js";
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { Timeouts } from "./provider.ts";
 

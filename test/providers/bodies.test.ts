@@ -150,7 +150,7 @@ describe("presets", () => {
       expect(body.messages[0]).toMatchObject({ role: "system", content: expect.stringContaining(JSON.stringify(schema)) });
     } else expect(body.response_format.type).toBe("json_schema");
     const provider = preset({ apiKey: "k" });
-    expect(provider.name).toBe(name === "llamaCpp" ? "llama.cpp" : name);
+    expect(provider.name).toBe(name === "llamaCpp" ? "llama-cpp" : name);
     expect(provider.selfHosted).toBe(["vllm", "tgi", "ollama", "llamaCpp"].includes(name));
     expect(provider.endpoint).toMatch(/\/v1$/);
     await provider.close();
