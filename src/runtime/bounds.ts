@@ -5,7 +5,7 @@
  *  1. `calls` and `tool_calls` count what is asked for; a denied call counts, an undercounted input is the one exception (DESIGN 6).
  *  2. Money: the hold of each call at its most tokens, at most the budget. A person's top-up is a new decision and comes on top.
  *  3. Input tokens of a call: the context of its tier. Where that is not known {@link assumedContextTokens}; never more than
- *     the budget pays for.
+ *     the budget pays for, where nobody can raise it.
  *  4. Time: the total timeout of each call, backoff with the longest jitter, questions until they expire. Where tools run it is
  *     the deadline, since their own limits are not part of the agent. The time that a process is down is not counted.
  *
@@ -34,7 +34,8 @@ export type Unlimited = Bounds & { readonly steps: number; readonly sleep_ms: nu
 export function boundsOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined = machineOf(spec)): Bounds {
   const most = machine && unlimited(spec, limits, machine);
   const calls = Math.min(most?.calls ?? Number.POSITIVE_INFINITY, limits.max_calls);
-  const budgetNano = limits.max_cost_microusd * 1_000;
+  // What a person may grant on top pays for more tokens.
+  const budgetNano = spec.onBudget === "ask" ? Number.POSITIVE_INFINITY : limits.max_cost_microusd * 1_000;
   const of = (tier: TierSpec): PerCall => perCall(tier, limits);
   const largest = (pick: (call: PerCall) => number): number => calls * Math.max(0, ...spec.tiers.map((tier) => pick(of(tier))));
   return {
