@@ -28,13 +28,6 @@ export async function serve({ config }: { config?: string }): Promise<void> {
       throw new Error(`port ${port} of ${host} is taken; stop what listens there or set PORT to another (PORT=0 takes any free one)`);
     throw error;
   }
-  process.stdout.write(`Escapement is ready at ${listening.url}\n`);
-  if (resolved.offline)
-    log.warn(
-      "no model is connected: answers are scripted by the offline provider. Set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, … or configure a provider",
-    );
-  if (page === undefined) log.warn("the page is not built: run `npm run build:console`");
-
   let ending = false;
   const end = async (signal: string): Promise<void> => {
     // A second signal: go at once; the journal has everything.
@@ -48,6 +41,14 @@ export async function serve({ config }: { config?: string }): Promise<void> {
   };
   process.on("SIGTERM", () => void end("SIGTERM"));
   process.on("SIGINT", () => void end("SIGINT"));
+
+  // Whoever reads this line may send a signal at once.
+  process.stdout.write(`Escapement is ready at ${listening.url}\n`);
+  if (resolved.offline)
+    log.warn(
+      "no model is connected: answers are scripted by the offline provider. Set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, … or configure a provider",
+    );
+  if (page === undefined) log.warn("the page is not built: run `npm run build:console`");
 }
 
 /** Where Vite put the console: beside the sources in the repository, beside the compiled files in the package. */
