@@ -74,6 +74,8 @@ export type OpenAsk = {
 
 export type RunRecord = {
   readonly id: string;
+  /** Of a run just claimed: its last owner gave it up in order (parked, released), so what is open was not begun by anybody. */
+  readonly released?: boolean;
   readonly info: RunInfo;
   readonly status: RunStatus;
   readonly progress: RunProgress;
@@ -229,8 +231,11 @@ export interface Store {
 
   /** Says that `owner` lives until `until` (ms since the epoch). */
   heartbeat(owner: string, until: number): Promise<void>;
-  /** Gives up all runs of `owner` without counting a claim against them: a graceful end. */
-  release(owner: string): Promise<void>;
+  /**
+   * Gives up all runs of `owner` without counting a claim against them. With `begun`, some of what is open in them may have been begun
+   * (the lease was lost); without it, nothing was: a graceful end.
+   */
+  release(owner: string, options?: { readonly begun?: boolean }): Promise<void>;
   /** Names of owners that still hold unfinished runs, with the end of their lease. */
   owners(): Promise<readonly { readonly owner: string; readonly until: number }[]>;
   /**

@@ -7,7 +7,7 @@ import type { EntryResult, ListQuery, TurnRow } from "../store.ts";
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox, type MessageOptions, type PackedMessageResult } from "./inbox.ts";
 import type { RunRow } from "./live-runs.ts";
-import { type ClaimOptions, Ownership } from "./ownership.ts";
+import { type Claimed, type ClaimOptions, Ownership } from "./ownership.ts";
 import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
 import { type PackedFacts, Reads } from "./reads.ts";
 import { open, type SqliteOptions } from "./schema.ts";
@@ -21,9 +21,9 @@ export interface Calls {
   inbox(run: string): PackedMessage[];
   unread(owner: string): string[];
   heartbeat(owner: string, until: number): void;
-  release(owner: string): void;
+  release(owner: string, begun: boolean): void;
   owners(): [owner: string, until: number][];
-  claim(owner: string, options: ClaimOptions): PackedRecord[];
+  claim(owner: string, options: ClaimOptions): Claimed[];
   nextDue(): number | null;
   get(run: string): PackedRecord | null;
   list(query: ListQuery): [...PackedRecord, position: number][];
@@ -73,13 +73,13 @@ export class SqliteCore implements Calls {
   heartbeat(owner: string, until: number): void {
     this.#do("heartbeat", () => this.#ownership.heartbeat(owner, until));
   }
-  release(owner: string): void {
-    this.#do("release", () => this.#ownership.release(owner));
+  release(owner: string, begun: boolean): void {
+    this.#do("release", () => this.#ownership.release(owner, begun));
   }
   owners(): [owner: string, until: number][] {
     return this.#do("owners", () => this.#ownership.owners());
   }
-  claim(owner: string, options: ClaimOptions): PackedRecord[] {
+  claim(owner: string, options: ClaimOptions): Claimed[] {
     return this.#do("claim", () => this.#ownership.claim(owner, options));
   }
   nextDue(): number | null {

@@ -22,7 +22,10 @@ export type ClaimOptions = {
   readonly quarantined?: boolean;
 };
 
-type Candidate = [position: number, claims: number];
+/** `released` (0 or 1): its last owner gave it up in order. Not said of a run from quarantine, whose open work may have been begun. */
+type Candidate = [position: number, claims: number, released: number];
+
+export type Claimed = [released: boolean, ...PackedRecord];
 
 const owned = "select distinct owner from runs where owner is not null";
 const ofMachines = "machine in (select value from json_each(?))";
@@ -32,12 +35,13 @@ export class Ownership {
   readonly #changed: () => void;
   readonly #heartbeat: StatementSync;
   readonly #release: StatementSync;
+  readonly #disown: StatementSync;
   readonly #forget: StatementSync;
   readonly #owners: Query<[owner: string, until: number]>;
   readonly #lapsed: Query<[owner: string]>;
   readonly #ofOwner: Query<Candidate>;
   readonly #toWake: Query<Candidate>;
-  readonly #one: Query<[...Candidate, owner: string | null, wakeAt: number | null, status: string]>;
+  readonly #one: Query<[position: number, claims: number, owner: string | null, wakeAt: number | null, status: string]>;
   readonly #take: StatementSync;
   readonly #quarantine: StatementSync;
   readonly #record: Query<PackedRecord>;
@@ -50,13 +54,15 @@ export class Ownership {
     this.#changed = changed;
     this.#heartbeat = db.prepare("insert into owners (owner, until) values (?1, ?2) on conflict (owner) do update set until = ?2");
     this.#release = db.prepare("update runs set owner = null, claims = max(claims - 1, 0), wake_at = 0 where owner = ?");
+    // A name without a lease: its runs may be claimed at once, as those of an owner that is gone.
+    this.#disown = db.prepare("update runs set owner = '', claims = max(claims - 1, 0) where owner = ?");
     this.#forget = db.prepare("delete from owners where owner = ?");
     this.#owners = query(db, `select r.owner, coalesce(o.until, 0) from (${owned}) r left join owners o on o.owner = r.owner order by 1`);
     this.#lapsed = query(db, `select r.owner from (${owned}) r left join owners o on o.owner = r.owner where coalesce(o.until, 0) < ?`);
-    this.#ofOwner = query(db, `select position, claims from runs where owner = ? and ${ofMachines} order by position limit ?`);
+    this.#ofOwner = query(db, `select position, claims, 0 from runs where owner = ? and ${ofMachines} order by position limit ?`);
     this.#toWake = query(
       db,
-      `select position, claims from runs where wake_at is not null and wake_at <= ? and ${ofMachines} order by wake_at, position limit ?`,
+      `select position, claims, 1 from runs where wake_at is not null and wake_at <= ? and ${ofMachines} order by wake_at, position limit ?`,
     );
     this.#one = query(db, `select position, claims, owner, wake_at, status from runs where id = ? and ${ofMachines}`);
     this.#take = db.prepare(
@@ -74,10 +80,10 @@ export class Ownership {
     this.#heartbeat.run(owner, until);
   }
 
-  release(owner: string): void {
+  release(owner: string, begun: boolean): void {
     this.#changed();
     this.#transaction.run(() => {
-      this.#release.run(owner);
+      (begun ? this.#disown : this.#release).run(owner);
       this.#forget.run(owner);
     });
   }
@@ -95,18 +101,18 @@ export class Ownership {
     this.#forgetIdle.run(before);
   }
 
-  claim(owner: string, options: ClaimOptions): PackedRecord[] {
+  claim(owner: string, options: ClaimOptions): Claimed[] {
     return this.#transaction.run(() => {
-      const taken: PackedRecord[] = [];
+      const taken: Claimed[] = [];
       // A run is looked at once: one that its owner's lapsed lease brought here may be owned under the same name afterwards.
       const seen = new Set<number>();
       for (;;) {
         const candidates = this.#candidates(options, options.limit - taken.length + seen.size).filter(([position]) => !seen.has(position));
-        for (const [position, claims] of candidates) {
+        for (const [position, claims, released] of candidates) {
           if (taken.length >= options.limit) return taken;
           seen.add(position);
           const claimed = this.#claimOne(owner, position, claims);
-          if (claimed) taken.push(claimed);
+          if (claimed) taken.push([released === 1, ...claimed]);
         }
         if (candidates.length === 0) return taken;
       }
@@ -132,9 +138,9 @@ export class Ownership {
     if (!row) return [];
     const [position, claims, owner, wakeAt, status] = row;
     // An operator's retry starts the count again.
-    if (options.quarantined && status === "quarantined") return [[position, 0]];
+    if (options.quarantined && status === "quarantined") return [[position, 0, 0]];
     const free = (owner !== null && dead.has(owner)) || (wakeAt !== null && wakeAt <= options.now);
-    return free ? [[position, claims]] : [];
+    return free ? [[position, claims, owner === null ? 1 : 0]] : [];
   }
 
   #claimOne(owner: string, position: number, claims: number): PackedRecord | null {

@@ -69,7 +69,8 @@ export class Remote {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerFile, { workerData: this.#data, name: "escapement-store" });
+    // None of the process's flags: the thread needs none, and some (`--input-type`) would keep it from starting.
+    const worker = new Worker(workerFile, { workerData: this.#data, name: "escapement-store", execArgv: [] });
     worker.unref();
     let cause = "";
     worker.on("message", ([id, value, error]: ReplyMessage) => {

@@ -32,9 +32,10 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
 
     unread: (owner) => call("unread", owner),
     heartbeat: (owner, until) => call("heartbeat", owner, until),
-    release: (owner) => call("release", owner),
+    release: (owner, { begun = false } = {}) => call("release", owner, begun),
     owners: async () => (await call("owners")).map(([owner, until]) => ({ owner, until })),
-    claim: async (owner, options) => (await call("claim", owner, options)).map(read),
+    claim: async (owner, options) =>
+      (await call("claim", owner, options)).map(([released, ...packed]) => ({ ...read(packed), ...(released && { released }) })),
     nextDue: () => call("nextDue"),
 
     get: async (run) => {

@@ -1,0 +1,188 @@
+/** Holds, settling and limits: invariant 3 of the contract. */
+import { describe, expect, it } from "vitest";
+import { grantFacts } from "../../../src/stores/store.ts";
+import { accept, ask, call, close, end, fact, meter, t0, turn } from "./entries.ts";
+import { type MakePlace, world } from "./world.ts";
+
+export const moneyContract = (make: MakePlace): void => {
+  describe("money", () => {
+    it("holds the worst case on the run and on each meter, and stores the grant with the ask", async () => {
+      const { commit, store } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 1_000 }));
+      const reserving = {
+        ...call(1, 0),
+        reserve: {
+          inputNano: 100,
+          outputNanoPerToken: 3,
+          maxTokens: 50,
+          minTokens: 1,
+          meters: [meter("user", 900), meter("system", 5_000, "system")],
+        },
+      };
+      expect(await commit("written", turn("r1", 1, { asks: [ask(0), reserving] }))).toEqual([
+        {
+          type: "written",
+          firstSeq: 2,
+          grants: [
+            { ordinal: 0, granted: true, holdNano: 0, maxTokens: 0 },
+            { ordinal: 1, granted: true, holdNano: 250, maxTokens: 50 },
+          ],
+        },
+      ]);
+      expect(await store.get("r1")).toMatchObject({
+        heldNano: 250,
+        spentNano: 0,
+        open: [
+          { ordinal: 0, kind: "ask", hash: "input-0" },
+          { ordinal: 1, kind: "call", hash: "input-1", holdNano: 250, maxTokens: 50, meters: ["user", "system"] },
+        ],
+      });
+      expect(await store.meters()).toEqual([
+        { key: "system", level: "system", limitNano: 5_000, spentNano: 0, heldNano: 250 },
+        { key: "user", level: "user", limitNano: 900, spentNano: 0, heldNano: 250 },
+      ]);
+    });
+
+    it("settles with what it cost when the ask closes, on the same meters", async () => {
+      const { commit, store, meters } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 1_000 }));
+      await commit("written", turn("r1", 1, { asks: [call(1, 300, [meter("a", 900), meter("b", 900)]), call(2, 100, [meter("a", 900)])] }));
+      expect(await meters()).toEqual({ a: [900, 0, 400], b: [900, 0, 300] });
+      await commit("written", turn("r1", 2, { closes: [close(1, 120)] }));
+      expect(await meters()).toEqual({ a: [900, 120, 100], b: [900, 120, 0] });
+      expect(await store.get("r1")).toMatchObject({ spentNano: 120, heldNano: 100, open: [{ ordinal: 2 }] });
+      await commit("written", end("r1", 3, { closes: [close(2, 0)] }));
+      expect(await meters()).toEqual({ a: [900, 120, 0], b: [900, 120, 0] });
+      expect(await store.get("r1")).toMatchObject({ spentNano: 120, heldNano: 0, open: [] });
+    });
+
+    it("frees what a turn closes before it decides on what the turn asks", async () => {
+      const { commit, meters } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 100 }));
+      await commit("written", turn("r1", 1, { asks: [call(1, 100, [meter("m", 100)])] }));
+      const [result] = await commit("written", turn("r1", 2, { closes: [close(1, 10)], asks: [call(2, 90, [meter("m", 100)])] }));
+      expect(result).toMatchObject({ grants: [{ granted: true, holdNano: 90 }] });
+      expect(await meters()).toEqual({ m: [100, 10, 90] });
+    });
+
+    it("tells a cost above the hold as it was, and grants nothing more", async () => {
+      const { commit, meters, store } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 100 }));
+      await commit("written", turn("r1", 1, { asks: [call(1, 100, [meter("m", 100)])] }));
+      await commit("written", turn("r1", 2, { closes: [close(1, 130)] }));
+      expect(await meters()).toEqual({ m: [100, 130, 0] });
+      expect(await commit("written", turn("r1", 3, { asks: [call(2, 1)] }))).toMatchObject([
+        { grants: [{ granted: false, level: "run" }] },
+      ]);
+      expect(await store.get("r1")).toMatchObject({ spentNano: 130, heldNano: 0 });
+    });
+
+    it("cuts the output to what is left, and denies when too little would remain", async () => {
+      const { commit, store, meters } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 1_000 }));
+      const m = [meter("m", 150, "feature")];
+      const asks = [call(1, 100, m), call(2, 100, m, { minTokens: 50 }), call(3, 100, m, { minTokens: 1 })];
+      expect(await commit("written", turn("r1", 1, { asks }))).toMatchObject([
+        {
+          grants: [
+            { ordinal: 1, granted: true, maxTokens: 100, holdNano: 100 },
+            { ordinal: 2, granted: true, maxTokens: 50, holdNano: 50 },
+            { ordinal: 3, granted: false, level: "feature", spentNano: 0, limitNano: 150 },
+          ],
+        },
+      ]);
+      expect(await meters()).toEqual({ m: [150, 0, 150] });
+      expect((await store.get("r1"))?.open).toEqual([
+        expect.objectContaining({ ordinal: 1, maxTokens: 100 }),
+        expect.objectContaining({ ordinal: 2, maxTokens: 50 }),
+        { ordinal: 3, kind: "call", hash: "input-3", denied: "feature" },
+      ]);
+    });
+
+    it("keeps a denied ask open, without a hold, until its outcome closes it", async () => {
+      const { commit, store } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 1 }));
+      await commit("written", turn("r1", 1, { asks: [call(1, 2)] }));
+      expect(await store.get("r1")).toMatchObject({ heldNano: 0, open: [{ ordinal: 1, denied: "run" }] });
+      await commit("written", end("r1", 2, { closes: [close(1)], status: "exhausted" }));
+      expect(await store.get("r1")).toMatchObject({ spentNano: 0, heldNano: 0, open: [] });
+    });
+
+    it("holds nothing anywhere when one level denies", async () => {
+      const { commit, store, meters } = await world(make);
+      await commit("accepted", accept("r1"));
+      await commit("written", turn("r1", 1, { asks: [call(1, 50, [meter("wide", 1_000), meter("tight", 10)])] }));
+      expect(await meters()).toEqual({ wide: [1_000, 0, 0], tight: [10, 0, 0] });
+      expect(await store.get("r1")).toMatchObject({ heldNano: 0 });
+    });
+
+    it("takes a meter's limit from each reserve, and denies all while a lowered one is exceeded", async () => {
+      const { commit, meters } = await world(make);
+      await commit("accepted", accept("r1"));
+      const granted = async (n: number, limit: number) => {
+        const [result] = await commit("written", turn("r1", n, { asks: [call(n, 60, [meter("m", limit)])] }));
+        return result?.type === "written" && result.grants[0]?.granted;
+      };
+      expect(await granted(1, 100)).toBe(true);
+      expect(await granted(2, 100)).toBe(false);
+      expect(await granted(3, 120)).toBe(true);
+      expect(await granted(4, 50)).toBe(false);
+      expect(await meters()).toEqual({ m: [50, 0, 120] });
+    });
+
+    it("raises the run's own limit in the turn that says so", async () => {
+      const { commit, store } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 100 }));
+      const [result] = await commit("written", turn("r1", 1, { raiseNano: 50, asks: [call(1, 150)] }));
+      expect(result).toMatchObject({ grants: [{ granted: true, holdNano: 150 }] });
+      expect(await store.get("r1")).toMatchObject({ limitNano: 150, heldNano: 150 });
+    });
+
+    it("tells in facts what was granted and what was denied, after the turn's own facts", async () => {
+      const { commit, store } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 2_500 }));
+      const started = { json: fact("call.started", { call: "c1" }), hold: true };
+      const asks = [
+        { ...call(1, 1_500, [meter("m", 9_000)]), started },
+        { ...ask(2), started: { json: fact("tool.started"), hold: false } },
+        ask(3),
+        { ...call(4, 1_001), started },
+        { ...call(5, 1, [meter("full", 0, "key")]), started },
+      ];
+      const written = turn("r1", 1, { at: 1_234, facts: [fact("state")], asks });
+      const [result] = await commit("written", written);
+      if (result?.type !== "written") throw new Error("not written");
+      const at = "2026-11-01T12:00:01.234Z";
+      const told = (await store.facts("r1", 1, 10)).map(({ json }) => JSON.parse(json));
+      expect(told).toEqual([
+        { type: "state", actor: "run" },
+        { type: "call.started", actor: "run", call: "c1", hold_microusd: 1.5 },
+        { type: "tool.started", actor: "run" },
+        { type: "limit.hit", at, actor: "run", which: "budget.run", value: 0, limit: 2.5 },
+        { type: "limit.hit", at, actor: "run", which: "budget.key" },
+      ]);
+      // What the runtime publishes after the commit is what the store holds.
+      const published = [...written.facts, ...grantFacts(asks, result.grants, new Date(t0 + written.at).toISOString())];
+      expect((await store.facts("r1", result.firstSeq - 1, 10)).map(({ json }) => json)).toEqual(published);
+    });
+
+    it("admits exactly 400 of 1,000 reserves against a budget for 400 (E01)", async () => {
+      const { store, meters } = await world(make);
+      const runs = Array.from({ length: 1_000 }, (_, i) => `r${i}`);
+      const budget = [meter("day", 400 * 25)];
+      const batches: Promise<number>[] = [];
+      for (let i = 0; i < runs.length; i += 50) {
+        const some = runs.slice(i, i + 50);
+        const batch = [...some.map((run) => accept(run)), ...some.map((run) => turn(run, 1, { asks: [call(1, 25, budget)] }))];
+        batches.push(
+          store
+            .commit(batch)
+            .then((results) => results.filter((r) => r.type === "written" && r.grants.every((grant) => grant.granted)).length),
+        );
+      }
+      const admitted = (await Promise.all(batches)).reduce((sum, n) => sum + n, 0);
+      expect(admitted).toBe(400);
+      expect(await meters()).toEqual({ day: [10_000, 0, 10_000] });
+    });
+  });
+};

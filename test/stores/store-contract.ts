@@ -1,0 +1,32 @@
+/**
+ * What every store must do: `storeContract(name, make)` runs the contract's sentences and invariants on one implementation.
+ * Give it a place that no test has used; each world opens its own.
+ */
+import { describe } from "vitest";
+import { inboxContract } from "./contract/inbox.ts";
+import { modelContract } from "./contract/model.ts";
+import { moneyContract } from "./contract/money.ts";
+import { ownershipContract } from "./contract/ownership.ts";
+import { readsContract } from "./contract/reads.ts";
+import { sharedContract } from "./contract/shared.ts";
+import { turnsContract } from "./contract/turns.ts";
+import type { MakePlace } from "./contract/world.ts";
+
+export type ContractOptions = {
+  /** Whether data outlives its store, and several stores may open the same. */
+  readonly shared: boolean;
+  /** How many random histories to compare with the model. */
+  readonly histories: number;
+};
+
+export function storeContract(name: string, make: MakePlace, options: ContractOptions): void {
+  describe(name, () => {
+    turnsContract(make);
+    moneyContract(make);
+    ownershipContract(make);
+    inboxContract(make);
+    readsContract(make);
+    modelContract(make, options.histories);
+    if (options.shared) sharedContract(make);
+  });
+}
