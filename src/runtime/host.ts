@@ -49,6 +49,8 @@ export type HostOptions = {
 const leaseMs = 10_000;
 const heartbeatMs = 3_000;
 const sweepMs = 1_000;
+/** How long a graceful end waits for the last commits. */
+const settleMs = 2_000;
 /** A wait shorter than this is waited for in memory. */
 const parkAfterMs = 5_000;
 /** Runs of a session whose turns are shown to the next one. */
@@ -64,8 +66,12 @@ export class Host {
   private lapsed = false;
   /** Runs that the store says are ours and that are not in memory: a turn could not be written, or (with the record) recovery failed. */
   private readonly strays = new Map<string, RunRecord | null>();
+  /** Claims and recoveries under way. */
+  private recovering = 0;
   private leaseUntil = 0;
   private cancelTimers: (() => void)[] = [];
+  /** Ending: what runs goes on, nothing new is begun. */
+  private closing = false;
   private closed = false;
   private sweeping = false;
   private dueTimer: { at: number; cancel: () => void } | null = null;
@@ -101,7 +107,7 @@ export class Host {
         cancel = this.options.scheduler.after(ms, () => {
           task()
             .catch((error) => this.options.onError?.(String(error)))
-            .finally(() => !this.closed && again());
+            .finally(() => !this.closing && !this.closed && again());
         });
       };
       again();
@@ -155,7 +161,7 @@ export class Host {
 
   /** Takes over one run that may need an owner. */
   async claim(run: string): Promise<void> {
-    if (this.closed) return;
+    if (this.closing || this.closed) return;
     const known = this.claiming.get(run);
     if (known) return known;
     const task = this.take({ run, limit: 1 }).finally(() => this.claiming.delete(run));
@@ -163,12 +169,31 @@ export class Host {
     return task;
   }
 
-  /** Lets go of everything at once, as a process that ends gracefully: its runs go on at the next start. */
-  async close(): Promise<void> {
-    this.closed = true;
-    await this.journal.settled();
+  /**
+   * Ends gracefully: begins nothing new, lets what is being performed end for at most `graceMs`, interrupts the rest and settles what it
+   * cost. The runs go on at the next start, with nothing lost. Where the store does not answer, they are left to the next owner's recovery.
+   */
+  async close(graceMs = 0): Promise<void> {
+    this.closing = true;
+    for (const cancel of this.cancelTimers) cancel();
+    await this.within(graceMs, () => [...this.runs.values()].every((run) => !run.isPerforming));
+    for (const run of [...this.runs.values()]) run.interrupt();
+    const settled = await this.within(settleMs, () => this.journal.isIdle && this.recovering === 0);
+    // Work that an earlier owner had begun and that is not settled yet must not pass for work that nobody began.
+    const begun = this.strays.size > 0 || [...this.runs.values()].some((run) => run.hasLost);
     this.abandon();
-    await this.options.store.release(this.owner);
+    if (settled) await this.options.store.release(this.owner, { begun });
+  }
+
+  /** Waits for a condition, but not longer. */
+  private async within(ms: number, holds: () => boolean): Promise<boolean> {
+    const { scheduler } = this.options;
+    const until = scheduler.monotonic() + ms;
+    while (!holds()) {
+      if (scheduler.monotonic() >= until) return false;
+      await new Promise<void>((resolve) => scheduler.after(10, resolve));
+    }
+    return true;
   }
 
   private abandon(): void {
@@ -194,7 +219,7 @@ export class Host {
       interpreter: this.options.interpreter,
       scheduler: this.options.scheduler,
       reserving: this.options.reserving,
-      mayAct: () => this.mayAct(),
+      mayBegin: () => !this.closing && this.mayAct(),
       onGone: (gone, why, wakes) => this.gone(gone, why, wakes),
       onIdle: (idle) => this.rest(idle),
       inspect: this.options.inspect,
@@ -238,11 +263,25 @@ export class Host {
 
   private async take(options: { run?: string; limit: number; dead?: readonly string[] }): Promise<void> {
     const { store, scheduler, machines } = this.options;
-    const records = await store.claim(this.owner, { now: scheduler.now(), machines, ...options });
-    await Promise.all(records.map((record) => this.recover(record)));
+    this.recovering++;
+    try {
+      const records = await store.claim(this.owner, { now: scheduler.now(), machines, ...options });
+      await Promise.all(records.map((record) => this.recover(record)));
+    } finally {
+      this.recovering--;
+    }
   }
 
   private async recover(record: RunRecord): Promise<void> {
+    this.recovering++;
+    try {
+      await this.takeOver(record);
+    } finally {
+      this.recovering--;
+    }
+  }
+
+  private async takeOver(record: RunRecord): Promise<void> {
     const { store, onError } = this.options;
     this.runs.get(record.id)?.drop();
     this.runs.delete(record.id);
@@ -259,7 +298,7 @@ export class Host {
       const live = await replay(store, record, (history) => this.liveRun(record.info, spec, history as readonly Message[] | undefined));
       if (this.closed) return;
       const owned = this.adopt(record, spec, live);
-      owned.resume(record.open, inbox);
+      owned.resume(record, inbox);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       onError?.(reason, record.id);
@@ -320,7 +359,7 @@ export class Host {
     const { store, scheduler } = this.options;
     try {
       // No worker crashed: giving up does not count against the runs, as being taken over would.
-      if (this.lapsed) await store.release(this.owner);
+      if (this.lapsed) await store.release(this.owner, { begun: true });
       this.lapsed = false;
       const from = scheduler.monotonic();
       await store.heartbeat(this.owner, scheduler.now() + leaseMs);
@@ -333,7 +372,7 @@ export class Host {
   }
 
   private async sweep(): Promise<void> {
-    if (this.sweeping || this.closed) return;
+    if (this.sweeping || this.closing || this.closed) return;
     this.sweeping = true;
     try {
       if (!this.mayAct()) return;

@@ -23,7 +23,6 @@ export class Journal {
   private busy = false;
   private failingSince: number | null = null;
   private lastError: EscapementError | null = null;
-  private idle: (() => void)[] = [];
   private stopped = false;
 
   constructor(store: Store, scheduler: Scheduler, maxBatch = 256) {
@@ -45,9 +44,9 @@ export class Journal {
     return this.failingSince === null ? null : { ms: this.scheduler.monotonic() - this.failingSince, error: this.lastError };
   }
 
-  /** Resolves when everything submitted so far, and what that led to, was committed. */
-  async settled(): Promise<void> {
-    while (this.busy) await new Promise<void>((resolve) => this.idle.push(resolve));
+  /** Everything submitted so far is committed. */
+  get isIdle(): boolean {
+    return !this.busy;
   }
 
   /** What waits is dropped: its runs are no longer ours. */
@@ -59,7 +58,6 @@ export class Journal {
   private flush(): void {
     if (this.stopped || this.waiting.length === 0) {
       this.busy = false;
-      for (const resolve of this.idle.splice(0)) resolve();
       return;
     }
     const batch = this.waiting.length <= this.maxBatch ? this.waiting : this.waiting.slice(0, this.maxBatch);

@@ -44,8 +44,8 @@ export type OwnedRunDeps = {
   readonly scheduler: Scheduler;
   /** What a call may cost at most. */
   readonly reserving: Reserving;
-  /** False when the lease is over: then nothing may start. */
-  readonly mayAct: () => boolean;
+  /** False when the lease is over or the process is ending: then nothing may start. */
+  readonly mayBegin: () => boolean;
   /** The run is no longer ours; `wakes` names a run that can go on now. */
   readonly onGone: (run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string) => void;
   /** Everything that it can do now is done and committed. */
@@ -157,22 +157,52 @@ export class OwnedRun {
   }
 
   /** Goes on with a recovered run: its messages, and for its open work what was lost, what is done again, what is waited for. */
-  resume(open: readonly OpenAsk[], inbox: readonly InboxMessage[]): void {
+  resume({ open, released = false }: Pick<RunRecord, "open" | "released">, inbox: readonly InboxMessage[]): void {
     for (const asked of open) {
       if (asked.denied !== undefined) this.denied.add(asked.ordinal);
-      else if (asked.kind === "call") this.lost.set(asked.ordinal, asked);
+      else if (asked.kind === "call" && !released) this.lost.set(asked.ordinal, asked);
     }
     for (const message of inbox) this.message(message);
     for (const { ordinal, denied, holdNano = 0, maxTokens = 0, due } of open) {
       const ask = this.live.live.get(ordinal);
       if (!ask) continue;
       if (denied !== undefined) this.inputs.push(budgetDenial(ordinal, denied));
+      // Its last owner ended in order: it has begun nothing that is still open.
+      else if (released) this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
       else if (ask.kind === "call") this.inputs.push(lostCall(ordinal, holdNano, maxTokens));
       else if (ask.kind === "tool" && ask.class === "once") this.inputs.push(unknownTool(ordinal));
       else this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
     }
     this.pump();
     this.rest();
+  }
+
+  /** Calls of an earlier owner whose loss is not settled yet. */
+  get hasLost(): boolean {
+    return this.lost.size > 0;
+  }
+
+  get isPerforming(): boolean {
+    return this.performing.size > 0;
+  }
+
+  /** The process is ending: what is being performed is stopped, and that is how it ended. Work that may be done again is left open. */
+  interrupt(): void {
+    for (const [ordinal, performing] of [...this.performing]) {
+      this.performing.delete(ordinal);
+      const account = performing.stop();
+      const ask = this.live.live.get(ordinal);
+      if (ask?.kind === "call") {
+        const shown = this.calls.get(ordinal)?.text.length ?? 0;
+        this.push(
+          failure(
+            ordinal,
+            { code: "interrupted", message: "the process ended during this call", retryable: true, call: callId(ordinal), shown },
+            account,
+          ),
+        );
+      } else if (ask?.kind === "tool" && ask.class === "once") this.push(unknownTool(ordinal));
+    }
   }
 
   /** No longer ours: interrupts everything and forgets. Nothing is settled; the next owner does that. */
@@ -458,7 +488,7 @@ export class OwnedRun {
 
   /** Starts granted work: performs it, or waits for its time. */
   private begin(ask: Ask, grant: Grant & { granted: true }, due: number | undefined): void {
-    if (!this.deps.mayAct()) return;
+    if (!this.deps.mayBegin()) return;
     if (ask.kind === "sleep" || ask.kind === "ask") {
       if (due === undefined) return;
       this.due.set(ask.ordinal, due);

@@ -379,11 +379,14 @@ export class Runtime implements Runs {
     this.draining = true;
   }
 
-  /** Ends this process's part: what runs is left in the journal and goes on at the next start. */
-  async close(): Promise<void> {
+  /**
+   * Ends this process's part: what runs is left in the journal and goes on at the next start. Calls and tools under way may end for at
+   * most `graceMs` (0) first.
+   */
+  async close(graceMs = 0): Promise<void> {
     this.draining = true;
     this.cancelPurge();
-    await this.host.close();
+    await this.host.close(graceMs);
     await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
     await this.store.close();
     await this.options.onClosed?.();

@@ -38,7 +38,7 @@ import type { Scheduler } from "../../src/runtime/scheduler.ts";
 import { tool } from "../../src/runtime/tool.ts";
 import { supervise } from "../../src/runtime/work-logic.ts";
 import { SqliteCore } from "../../src/stores/sqlite/core.ts";
-import type { PackedRecord } from "../../src/stores/sqlite/packed.ts";
+import type { Claimed } from "../../src/stores/sqlite/ownership.ts";
 import { type Call, storeOverCalls } from "../../src/stores/sqlite/store-over-calls.ts";
 import { storeOfCore } from "../../src/stores/sqlite.ts";
 import type { Entry, EntryResult, RunRecord, Store } from "../../src/stores/store.ts";
@@ -48,6 +48,7 @@ export type Mutation = "publish-early" | "start-early" | "no-fence";
 
 export type Tally = {
   crashes: number;
+  restarts: number;
   zombies: number;
   fenced: number;
   outages: number;
@@ -163,7 +164,7 @@ export class World {
   readonly random: () => number;
   readonly core: SqliteCore;
   readonly store: Store;
-  readonly tally: Tally = { crashes: 0, zombies: 0, fenced: 0, outages: 0, calls: 0, lost: 0, denied: 0, ends: {} };
+  readonly tally: Tally = { crashes: 0, restarts: 0, zombies: 0, fenced: 0, outages: 0, calls: 0, lost: 0, denied: 0, ends: {} };
   now = Date.UTC(2026, 0, 1, 12);
   tasks: Task[] = [];
   down = false;
@@ -173,7 +174,7 @@ export class World {
   invoiceNano = 0;
   current!: Process;
   readonly mutation: Mutation | undefined;
-  readonly config: { crash: number; outage: number; fail: number; maxCalls: number; systemNano: number; retries: number };
+  readonly config: { crash: number; restart: number; outage: number; fail: number; maxCalls: number; systemNano: number; retries: number };
   private violation: unknown;
   /** Takeovers at the present head: a run that was taken over twice without progress, and only such a run, is quarantined. */
   private readonly takeovers = new Map<string, { head: number; times: number }>();
@@ -193,6 +194,7 @@ export class World {
     const { random } = this;
     this.config = {
       crash: random() < 0.2 ? 0 : 0.02,
+      restart: random() < 0.7 ? 0 : 0.01,
       outage: random() < 0.5 ? 0 : 0.03,
       fail: random() < 0.5 ? 0.3 : 0.05,
       maxCalls: random() < 0.3 ? 4 : 30,
@@ -230,6 +232,19 @@ export class World {
     this.now += 11_000;
     this.down = false;
     this.current = new Process(this);
+  }
+
+  /** An orderly end of the process and a start of the next. */
+  private restart(): void {
+    const old = this.current;
+    if (!old.runtime || old.isEnding) return;
+    old.isEnding = true;
+    this.tally.restarts++;
+    const over = (): void => {
+      old.die();
+      if (this.current === old) this.current = new Process(this);
+    };
+    old.runtime.close(this.chance(0.5) ? 0 : 100).then(over, over);
   }
 
   get mayCrash(): boolean {
@@ -276,6 +291,7 @@ export class World {
         if (this.down) this.tally.outages++;
       } else if (this.down && this.chance(0.2)) this.down = false;
       if (this.chance(this.config.crash) && this.mayCrash) this.crash();
+      if (this.chance(this.config.restart)) this.restart();
       this.step();
     }
     if (!runs.every((run) => run.isOver)) throw new Error(`runs do not end: ${runs.map((run) => run.describe()).join(", ")}`);
@@ -342,6 +358,7 @@ export class World {
 /** One process: the real runtime over the shared store. */
 class Process {
   dead = false;
+  isEnding = false;
   frozenAt: number | null = null;
   runtime: Runtime | null = null;
   readonly ready: Promise<Runtime>;
@@ -403,7 +420,7 @@ class Process {
           return;
         }
         world.checkLedger();
-        if (method === "claim") for (const [run, , , , head] of result as PackedRecord[]) world.tookOver(run, head);
+        if (method === "claim") for (const [, run, , , , head] of result as Claimed[]) world.tookOver(run, head);
         if (method === "commit") {
           for (const entry of result as EntryResult[]) if (entry.type === "fenced") world.tally.fenced++;
           const crashes = world.chance(world.config.crash) && world.mayCrash && world.current === this;
