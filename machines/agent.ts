@@ -30,7 +30,10 @@ export type AgentInput = {
   readonly parallelTools: number;
 };
 
-type Context = AgentInput & {
+/** `messages` grow; what else was given stays in `input`: a context has few keys (see request.ts). */
+type Context = {
+  readonly input: AgentInput;
+  readonly messages: readonly Message[];
   readonly step: number;
   /** What the model asked for in this step, and what came of it, in the same order. */
   readonly uses: readonly ToolRequest[];
@@ -74,8 +77,8 @@ export const agentMachine = setup({
   guards: {
     endedAs: (_, { output, status }: { output: RequestOutput; status: AnswerStatus }) => output.status === status,
     wantsTools: ({ context }, { output }: { output: RequestOutput }) =>
-      output.status === "done" && output.tools.length > 0 && context.tools.length > 0,
-    canThinkAgain: ({ context }) => isOver(context) && context.step < context.maxSteps,
+      output.status === "done" && output.tools.length > 0 && context.input.tools.length > 0,
+    canThinkAgain: ({ context }) => isOver(context) && context.step < context.input.maxSteps,
     isOver: ({ context }) => isOver(context),
     isStuck: ({ context }) => isOver(context) && context.failures >= maxIdenticalFailures,
   },
@@ -98,9 +101,9 @@ export const agentMachine = setup({
     startTools: enqueueActions(({ context, enqueue }) => {
       let running = context.results.slice(0, context.started).filter((result) => result === null).length;
       let { started } = context;
-      for (; started < Math.min(context.uses.length, maxUsesPerStep) && running < context.parallelTools; started++, running++) {
+      for (; started < Math.min(context.uses.length, maxUsesPerStep) && running < context.input.parallelTools; started++, running++) {
         const use = context.uses[started] as ToolRequest;
-        const needsApproval = context.tools.some((tool) => tool.name === use.name && tool.approval);
+        const needsApproval = context.input.tools.some((tool) => tool.name === use.name && tool.approval);
         enqueue.spawnChild("tool", {
           id: `tool-${context.usedBefore + started + 1}`,
           input: { ...use, call: context.call, needsApproval },
@@ -142,9 +145,10 @@ export const agentMachine = setup({
     }),
     keepStuck: assign({ error: errorBody("identical_failure", "the model repeated the same failing tool use") }),
     keepStepLimit: assign({
-      error: ({ context }) => errorBody("limit_hit", `the agent used all its ${context.maxSteps} steps`, { details: { which: "steps" } }),
+      error: ({ context }) =>
+        errorBody("limit_hit", `the agent used all its ${context.input.maxSteps} steps`, { details: { which: "steps" } }),
     }),
-    tellStepLimit: emit(({ context }) => ({ type: "limit.hit", which: "steps", value: context.step, limit: context.maxSteps })),
+    tellStepLimit: emit(({ context }) => ({ type: "limit.hit", which: "steps", value: context.step, limit: context.input.maxSteps })),
     keepThrown: assign({ error: (_, { error }: { error: unknown }) => asError(workError(error)) }),
     end: assign({ status: (_, { status }: { status: AnswerStatus }) => status }),
   },
@@ -153,7 +157,8 @@ export const agentMachine = setup({
   version: "1",
   options: { maxIterations: 1_000 },
   context: ({ input }) => ({
-    ...input,
+    input,
+    messages: input.messages,
     step: 0,
     uses: [],
     call: "",
@@ -183,15 +188,15 @@ export const agentMachine = setup({
       invoke: {
         id: "request",
         src: "request",
-        input: ({ context }) => ({
-          step: context.step,
-          messages: context.messages,
-          tools: context.tools.map(({ name }) => name),
-          tiers: context.tiers,
-          retries: context.retries,
-          onBudget: context.onBudget,
-          ...(context.degraded !== undefined && { degraded: context.degraded }),
-          ...(context.structured !== undefined && { structured: context.structured }),
+        input: ({ context: { input, step, messages } }) => ({
+          step,
+          messages,
+          tools: input.tools.map(({ name }) => name),
+          tiers: input.tiers,
+          retries: input.retries,
+          onBudget: input.onBudget,
+          ...(input.degraded !== undefined && { degraded: input.degraded }),
+          ...(input.structured !== undefined && { structured: input.structured }),
         }),
         onDone: [
           {

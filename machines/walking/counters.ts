@@ -6,9 +6,9 @@
  * whose context is counters and kinds.
  */
 import type { AnyStateMachine } from "xstate";
-import { agentMachine } from "../agent.ts";
+import { type AgentInput, agentMachine } from "../agent.ts";
 import { breakerMachine } from "../breaker.ts";
-import { requestMachine } from "../request.ts";
+import { type RequestInput, requestMachine } from "../request.ts";
 import { supervisorMachine } from "../supervisor.ts";
 import { type ToolUse, type ToolUseOutput, toolMachine } from "../tool.ts";
 import type { WorkError } from "../work.ts";
@@ -45,7 +45,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         tools[0]?.name,
         tools[0]?.input,
       ],
-      shape: ({ tiers, retries, onBudget, degraded, structured, cache, tools }: Request) => [
+      shape: ({ tiers, retries, onBudget, degraded, structured, cache, tools }: RequestInput) => [
         tiers,
         retries,
         onBudget,
@@ -72,7 +72,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         failure?.length,
       ],
       end: ({ status, text }: { status: string; text: string | null }) => [status, text === null],
-      shape: ({ tiers, retries, maxSteps, onBudget, degraded, structured, tools, parallelTools }: Agent) => [
+      shape: ({ tiers, retries, maxSteps, onBudget, degraded, structured, tools, parallelTools }: AgentInput) => [
         tiers,
         retries,
         maxSteps,
