@@ -145,7 +145,7 @@ export class Call implements Receiver, SseHandler, Output {
       this.#parser.end();
       if (!this.#ended) this.#settle("the stream ended without its end mark");
     } else {
-      const value = this.#parse(Buffer.concat(this.#body!).toString("utf8"));
+      const value = this.#parse(this.#bodyText());
       if (!value) return;
       this.#read(() => this.#reader.answer(value));
       if (!this.#ended) this.#settle("the answer is incomplete");
@@ -256,8 +256,12 @@ export class Call implements Receiver, SseHandler, Output {
   }
 
   #statusError(): ErrorBody {
-    const body = Buffer.concat(this.#body!).subarray(0, maxErrorBytes).toString("utf8");
-    return statusError(this.#speaker, this.#status, this.#headers!, body);
+    return statusError(this.#speaker, this.#status, this.#headers!, this.#bodyText(maxErrorBytes));
+  }
+
+  #bodyText(bytes?: number): string {
+    const chunks = this.#body!;
+    return (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)).toString("utf8", 0, bytes);
   }
 
   #details(): { readonly provider: string; readonly status?: number; readonly request_id: string | undefined } {

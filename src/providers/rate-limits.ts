@@ -22,27 +22,37 @@ export function retryAfterMs(headers: IncomingHttpHeaders, now: number): number 
 
 /** OpenAI: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`; Anthropic: `anthropic-ratelimit-{requests,tokens,…}-{limit,remaining,reset}`. */
 export function rateLimits(headers: IncomingHttpHeaders, now: number): RateLimits | undefined {
-  let requests: Limit | undefined;
-  let tokens: Limit | undefined;
-  if (headers["x-ratelimit-limit-requests"] !== undefined || headers["x-ratelimit-limit-tokens"] !== undefined) {
-    requests = limit(headers, (part) => `x-ratelimit-${part}-requests`, now);
-    tokens = limit(headers, (part) => `x-ratelimit-${part}-tokens`, now);
-  } else if (headers["anthropic-ratelimit-requests-limit"] !== undefined || headers["anthropic-ratelimit-tokens-limit"] !== undefined) {
-    requests = limit(headers, (part) => `anthropic-ratelimit-requests-${part}`, now);
-    tokens = limit(headers, (part) => `anthropic-ratelimit-tokens-${part}`, now);
-    tokens ??= tightest(
-      limit(headers, (part) => `anthropic-ratelimit-input-tokens-${part}`, now),
-      limit(headers, (part) => `anthropic-ratelimit-output-tokens-${part}`, now),
-    );
+  let requests = limit(headers, openai.requests, now);
+  let tokens = limit(headers, openai.tokens, now);
+  if (!requests && !tokens) {
+    requests = limit(headers, anthropic.requests, now);
+    tokens = limit(headers, anthropic.tokens, now);
+    tokens ??= tightest(limit(headers, anthropic.input, now), limit(headers, anthropic.output, now));
   }
   return requests || tokens ? { ...(requests && { requests }), ...(tokens && { tokens }) } : undefined;
 }
 
-function limit(headers: IncomingHttpHeaders, name: (part: "limit" | "remaining" | "reset") => string, now: number): Limit | undefined {
-  const most = nonNegative(headers[name("limit")]);
-  const remaining = nonNegative(headers[name("remaining")]);
-  if (!most || remaining === undefined) return undefined;
-  return { limit: most, remaining, resetMs: resetMs(first(headers[name("reset")]), now) ?? 0 };
+type Names = { readonly limit: string; readonly remaining: string; readonly reset: string };
+
+/** Written out once: a name that is put together for each call costs more than looking it up. */
+const names = (name: (part: string) => string): Names => ({ limit: name("limit"), remaining: name("remaining"), reset: name("reset") });
+const openai = {
+  requests: names((part) => `x-ratelimit-${part}-requests`),
+  tokens: names((part) => `x-ratelimit-${part}-tokens`),
+};
+const anthropic = {
+  requests: names((part) => `anthropic-ratelimit-requests-${part}`),
+  tokens: names((part) => `anthropic-ratelimit-tokens-${part}`),
+  input: names((part) => `anthropic-ratelimit-input-tokens-${part}`),
+  output: names((part) => `anthropic-ratelimit-output-tokens-${part}`),
+};
+
+function limit(headers: IncomingHttpHeaders, name: Names, now: number): Limit | undefined {
+  const most = nonNegative(headers[name.limit]);
+  if (!most) return undefined;
+  const remaining = nonNegative(headers[name.remaining]);
+  if (remaining === undefined) return undefined;
+  return { limit: most, remaining, resetMs: resetMs(first(headers[name.reset]), now) ?? 0 };
 }
 
 /** A Go duration (`6m0s`, `1.5s`, `120ms`), seconds, or a time (RFC 3339), as ms from now. */
@@ -50,15 +60,21 @@ export function resetMs(value: string | undefined, now: number): number | undefi
   if (value === undefined || value === "") return undefined;
   const seconds = nonNegative(value);
   if (seconds !== undefined) return Math.ceil(seconds * 1_000);
-  if (/^(\d+(\.\d+)?(h|m|s|ms|us|µs|ns))+$/.test(value)) {
-    let ms = 0;
-    for (const [, amount, unit] of value.matchAll(/([\d.]+)([a-zµ]+)/g)) ms += Number(amount) * (goUnits[unit!] ?? 0);
-    return Math.ceil(ms);
+  let ms = 0;
+  for (goPart.lastIndex = 0; goPart.lastIndex < value.length; ) {
+    const part = goPart.exec(value);
+    if (!part) return timeMs(value, now);
+    ms += Number(part[1]) * goUnits[part[2]!]!;
   }
+  return Math.ceil(ms);
+}
+
+function timeMs(value: string, now: number): number | undefined {
   const time = /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : Number.NaN;
   return Number.isNaN(time) ? undefined : Math.max(0, time - now);
 }
 
+const goPart = /(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)/y;
 const goUnits: { readonly [unit: string]: number } = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1, us: 1e-3, µs: 1e-3, ns: 1e-6 };
 
 function tightest(a: Limit | undefined, b: Limit | undefined): Limit | undefined {

@@ -32,7 +32,7 @@ describe("OpenAI chat", () => {
 
   test("no [DONE] and no end: the idle limit ends it well", async () => {
     const script = [...stream([delta({ content: "Hi" }), delta({}, "stop")]).slice(0, -1), { hang: true } as const];
-    const { end } = await answer(script, { timeouts: { ...timeouts, idle: 80 } });
+    const { end } = await answer(script, { timeouts: { ...timeouts, idle: 1_500 } });
     expect(end.finish).toBe("stop");
     await server.book.idle();
   });
@@ -150,7 +150,7 @@ describe("OpenAI chat", () => {
       chunk(delta({}, "stop") + event("[DONE]")),
       { hang: true } as const,
     ];
-    const { end } = await answer(steps, { timeouts: { ...timeouts, headers: 80, firstToken: 80, idle: 80 } });
+    const { end } = await answer(steps, { timeouts: { ...timeouts, idle: 1_500 } });
     expect(end.finish).toBe("stop");
     await server.book.idle();
   });
