@@ -7,7 +7,7 @@ import type { EntryResult, ListQuery, TurnRow } from "../store.ts";
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox, type MessageOptions, type PackedMessageResult } from "./inbox.ts";
 import type { RunRow } from "./live-runs.ts";
-import { type Claimed, type ClaimOptions, Ownership } from "./ownership.ts";
+import { type Claimed, type ClaimOptions, disowned, Ownership } from "./ownership.ts";
 import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
 import { type PackedFacts, Reads } from "./reads.ts";
 import { open, type SqliteOptions } from "./schema.ts";
@@ -55,7 +55,7 @@ export class SqliteCore implements Calls {
 
   /** The fence: whether an entry comes from the run's present owner and, for a turn, follows its head. A run given up has no owner. */
   isCurrent(row: RunRow, entry: FencedEntry): boolean {
-    return row.owner !== null && row.epoch === entry.epoch && (entry.type !== "turn" || entry.n === row.head + 1);
+    return row.owner !== null && row.owner !== disowned && row.epoch === entry.epoch && (entry.type !== "turn" || entry.n === row.head + 1);
   }
 
   commit(batch: Packed): EntryResult[] {

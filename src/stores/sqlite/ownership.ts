@@ -13,6 +13,12 @@ import type { Transaction } from "./transaction.ts";
 
 export const maxClaims = 2;
 
+/**
+ * The owner of a run that was given up with work begun: a name without a lease, so that it is claimed at once, as from an owner that is gone
+ * (and not as from one that left in order). Nobody writes under it, and callers are told that there is no owner.
+ */
+export const disowned = "";
+
 export type ClaimOptions = {
   readonly now: number;
   readonly limit: number;
@@ -54,10 +60,13 @@ export class Ownership {
     this.#changed = changed;
     this.#heartbeat = db.prepare("insert into owners (owner, until) values (?1, ?2) on conflict (owner) do update set until = ?2");
     this.#release = db.prepare("update runs set owner = null, claims = max(claims - 1, 0), wake_at = 0 where owner = ?");
-    // A name without a lease: its runs may be claimed at once, as those of an owner that is gone.
-    this.#disown = db.prepare("update runs set owner = '', claims = max(claims - 1, 0) where owner = ?");
+    this.#disown = db.prepare(`update runs set owner = '${disowned}', claims = max(claims - 1, 0) where owner = ?`);
     this.#forget = db.prepare("delete from owners where owner = ?");
-    this.#owners = query(db, `select r.owner, coalesce(o.until, 0) from (${owned}) r left join owners o on o.owner = r.owner order by 1`);
+    this.#owners = query(
+      db,
+      `select r.owner, coalesce(o.until, 0) from (${owned}) r left join owners o on o.owner = r.owner
+         where r.owner <> '${disowned}' order by 1`,
+    );
     this.#lapsed = query(db, `select r.owner from (${owned}) r left join owners o on o.owner = r.owner where coalesce(o.until, 0) < ?`);
     this.#ofOwner = query(db, `select position, claims, 0 from runs where owner = ? and ${ofMachines} order by position limit ?`);
     this.#toWake = query(

@@ -240,7 +240,7 @@ export type PackedRecord = readonly [
 ];
 /** What selects a {@link PackedRecord}. */
 export const recordColumns =
-  "r.id, r.status, r.epoch, r.owner, t.n, t.seq, t.limit_nano, t.spent_nano, t.held_nano, t.open, t.progress, i.body, r.reason";
+  "r.id, r.status, r.epoch, nullif(r.owner, ''), t.n, t.seq, t.limit_nano, t.spent_nano, t.held_nano, t.open, t.progress, i.body, r.reason";
 /** The run, its acceptance and its last turn. */
 export const recordTables = `runs r join turns i on i.run = r.position and i.n = 0
   join turns t on t.rowid = (select rowid from turns where run = r.position order by n desc limit 1)`;

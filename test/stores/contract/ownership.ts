@@ -135,6 +135,36 @@ export const ownershipContract = (make: MakePlace): void => {
     });
   });
 
+  describe("owners that lost their lease", () => {
+    it("give their runs up as lost: fenced at once, claimed at once, and what is open may have been begun", async () => {
+      const { commit, store, claim } = await world(make);
+      await commit("accepted", accept("r1"));
+      for (const [i, owner] of ["w1", "w2", "w3", "w4"].entries()) {
+        await store.release(owner, { begun: true });
+        await commit("fenced", turn("r1", 1, { epoch: i + 1 }), { type: "park", run: "r1", epoch: i + 1, head: 0 });
+        expect(await store.get("r1")).toMatchObject({ owner: null, status: "running" });
+        expect(await store.owners()).toEqual([]);
+        const [taken] = await claim(["w2", "w3", "w4", "w5"][i] ?? "", i % 2 === 0 ? {} : { run: "r1" });
+        expect(taken).toMatchObject({ id: "r1", epoch: i + 2 });
+        expect(taken).not.toHaveProperty("released");
+      }
+    });
+  });
+
+  describe("unread", () => {
+    it("names the owner's runs for which a message waits", async () => {
+      const { commit, store } = await world(make);
+      await commit("accepted", accept("r1"), accept("r2"), accept("r3", { owner: "w2" }), accept("r4"));
+      for (const run of ["r1", "r3", "r4"]) for (const nonce of ["a", "b"]) await store.message(run, cancel(`${run}.${nonce}`));
+      expect([...(await store.unread("w1"))].sort()).toEqual(["r1", "r4"]);
+      await commit("written", turn("r1", 1, { consumes: "r1.a" }), end("r4", 1));
+      expect(await store.unread("w1")).toEqual(["r1"]);
+      await commit("written", turn("r1", 2, { consumes: "r1.b" }));
+      expect(await store.unread("w1")).toEqual([]);
+      expect(await store.unread("nobody")).toEqual([]);
+    });
+  });
+
   describe("claim", () => {
     it("takes at most `limit`, each run once, of the machines it is told", async () => {
       const { commit, claim } = await world(make);
