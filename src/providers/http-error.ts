@@ -12,7 +12,7 @@ import { first, resetMs, retryAfterMs } from "./rate-limits.ts";
 import type { Failure } from "./transport.ts";
 
 /** Who is speaking, for messages and details. */
-export type Speaker = { readonly name: string; readonly secret: string | undefined };
+export type Speaker = { readonly name: string; readonly secrets: readonly string[] };
 
 /** Error bodies are read up to this many bytes. */
 export const maxErrorBytes = 64 * 1024;
@@ -87,7 +87,7 @@ function mapped(
 ): ErrorBody {
   const isExhausted = status === 402 || exhausted.test(told.code) || exhausted.test(told.type) || noCredit.test(told.message);
   const code = isExhausted ? "provider_rejected" : codeFor(status, told);
-  const words = clean(told.message, speaker.secret);
+  const words = clean(told.message, speaker.secrets);
   const reason = isExhausted ? "exhausted" : told.code || told.type || undefined;
   return errorBody(code, `${speaker.name} answered ${status}${words ? `: ${words}` : "."}`, {
     ...(more.final && { retryable: false }),
@@ -96,7 +96,7 @@ function mapped(
       status,
       provider: speaker.name,
       request_id: more.requestId,
-      reason: reason === undefined ? undefined : clean(reason, speaker.secret),
+      reason: reason === undefined ? undefined : clean(reason, speaker.secrets),
     },
   });
 }
@@ -191,10 +191,10 @@ function isMarkup(headers: IncomingHttpHeaders, body: string): boolean {
 }
 
 /** Cut, on one line, without the key and without what looks like one (providers repeat a wrong key half masked). */
-function clean(words: string, secret: string | undefined): string {
+function clean(words: string, secrets: readonly string[]): string {
   // Cut generously before the expensive part, so that a cut key cannot escape the replacement.
   let result = words.slice(0, 4 * maxWords);
-  if (secret) result = result.replaceAll(secret, "[redacted]");
+  for (const secret of secrets) result = result.replaceAll(secret, "[redacted]");
   result = result.replace(/\b(sk|pk|gsk|fw|hf|key|AIza|Bearer )[-_A-Za-z0-9*]{8,}/g, "[redacted]").replace(/[\u0000-\u001f\u007f]+/g, " ");
   return result.length > maxWords ? `${result.slice(0, maxWords)}…` : result;
 }

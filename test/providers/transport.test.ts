@@ -121,3 +121,19 @@ test("a key with a line feed fails the call and is not repeated", async () => {
   await provider.close();
   await server.close();
 });
+
+test("a key in a header of its own is not repeated either", async () => {
+  const server = await listen(
+    createTcpServer((socket) => {
+      const body = '{"error":{"message":"header canary-0123456789 is unknown"}}';
+      socket.once("data", () =>
+        socket.end(`HTTP/1.1 401 No\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`),
+      );
+    }),
+  );
+  const provider = openai({ baseURL: `http://127.0.0.1:${server.port}`, headers: { "api-key": "canary-0123456789" } });
+  const { end } = await collect(provider);
+  expect(end.error?.message).toContain("header [redacted] is unknown");
+  await provider.close();
+  await server.close();
+});
