@@ -20,6 +20,8 @@ export type Counters = {
   readonly end: (output: never) => unknown;
   /** Of an input: equal for machines that have the same paths. */
   readonly shape: (input: never) => unknown;
+  /** The same for a walk with few outcomes: equal for ends after which a parent goes on equally long. */
+  readonly fewEnds?: (output: never) => unknown;
   /** An output of one machine as another of the same shape would give it, where it repeats its input. */
   readonly repeat?: (output: never, input: never) => unknown;
 };
@@ -90,6 +92,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
       state: ({ error }: { error: WorkError | null }) => error?.code,
       end: ({ status }: { status: string }) => status,
       shape: ({ needsApproval }: ToolUse) => needsApproval,
+      fewEnds: ({ status }: ToolUseOutput) => status === "returned",
       repeat: (output: ToolUseOutput, { id, name }: ToolUse) => ({ ...output, id, name }),
     },
   ],

@@ -53,6 +53,7 @@ export type Walk = {
   readonly input: unknown;
   readonly first: Step;
   readonly situations: readonly Situation[];
+  /** Not known of a walk with few outcomes. */
   readonly transitions: { readonly all: readonly string[]; readonly covered: ReadonlySet<string> };
   /** Of the machines that it starts, by {@link childOf}. */
   readonly children: ReadonlyMap<string, Walk>;
@@ -100,7 +101,7 @@ class Walker {
   constructor(machine: AnyStateMachine, options: WalkOptions) {
     this.machine = machine;
     this.options = options;
-    this.stepper = new Stepper(machine, options.input);
+    this.stepper = new Stepper(machine, options.input, options.extent !== "few");
     const knowsCancel = machine.events.includes("cancel") && options.extent !== "few";
     this.messages = options.messages ?? (knowsCancel ? [cancel] : []);
     this.maxStates = options.maxStates ?? 20_000;
@@ -174,7 +175,7 @@ class Walker {
         this.summaries.get(key) ?? walk(machine, { input: work.input, extent, maxStates: this.maxStates, summaries: this.summaries });
       this.summaries.set(key, summary);
       this.children.set(child, summary);
-      outcomes = endsOf(summary);
+      outcomes = endsOf(summary, extent);
       this.endings.set(child, outcomes);
     }
     return outcomes;
@@ -182,15 +183,17 @@ class Walker {
 }
 
 /** The ends of a machine as outcomes for its parent, those that it cannot tell apart once; and that it breaks. */
-function endsOf({ machine, situations }: Walk): readonly Outcome[] {
+function endsOf({ machine, situations }: Walk, extent: Extent): readonly Outcome[] {
   const ends = new Map<string, Outcome>();
-  const { end } = countersOf(machine);
+  const { end, fewEnds = end } = countersOf(machine);
+  const alike = extent === "few" ? fewEnds : end;
   for (const { name, status, snapshot } of situations) {
     if (status !== "done") continue;
-    const key = JSON.stringify(end(snapshot.output as never));
+    const key = JSON.stringify(alike(snapshot.output as never));
     if (!ends.has(key)) ends.set(key, { label: ends.size === 0 ? name : `${name} ${key}`, ok: true, value: snapshot.output });
   }
-  return [...ends.values(), { label: "broke", ok: false, value: new Error("a machine threw") }];
+  const broke: Outcome = { label: "broke", ok: false, value: new Error("a machine threw") };
+  return extent === "few" ? [...ends.values()] : [...ends.values(), broke];
 }
 
 const oldest = (living: readonly Asked[]): readonly Asked[] =>

@@ -68,10 +68,10 @@ export function formatReport(report: Verification): string {
   const lines = [`${report.agent}  (${report.machine})  ${report.ok ? "verified" : "REFUSED"}`];
   if (report.unwalkable) lines.push(`  not walked: ${report.unwalkable}`);
   for (const { name, states, transitions, ends, problems } of report.machines) {
+    const unused = transitions.uncovered.length > 0 ? ` (${transitions.uncovered.length} not used by this agent)` : "";
     lines.push(
-      `  ${name.padEnd(10)} ${String(states).padStart(4)} states  ${transitions.covered}/${transitions.total} transitions  ends: ${ends.join(", ")}`,
+      `  ${name.padEnd(10)} ${String(states).padStart(4)} states, ${transitions.covered} of ${transitions.total} transitions${unused}, ends: ${ends.join(", ")}`,
     );
-    for (const transition of transitions.uncovered) lines.push(`             not used by this agent  ${transition}`);
     for (const problem of problems) lines.push(`             PROBLEM  ${problem}`);
   }
   if (report.bounds && report.because) {
@@ -133,29 +133,35 @@ function reasons(bounds: Bounds, most: Unlimited | undefined, spec: AgentSpec, l
   const capped = (meter: keyof Bounds, walked: string, cap: string): string => {
     if (!most) return cap;
     const value = most[meter];
-    return value <= bounds[meter] || Math.ceil(value) === bounds[meter] ? walked : `${cap}; its machine could reach ${grouped(value)}`;
+    return value <= bounds[meter] || Math.ceil(value) === bounds[meter]
+      ? walked
+      : `${cap}; its machine could reach ${Number.isFinite(value) ? grouped(value) : "more"}`;
   };
-  const asks = `${spec.tiers.length} tiers × ${1 + spec.retries} attempts and what is lost or topped up, in ${most?.steps ?? 0} steps`;
+  const { steps = 0, calls = 0 } = most ?? {};
+  const asks =
+    `${plural(steps, "step")} of ${plural(Math.ceil(calls / Math.max(1, steps)), "call")}: ${plural(spec.tiers.length, "tier")} × ` +
+    `${plural(1 + spec.retries, "attempt")}, and those that were lost${spec.onBudget === "ask" ? " or topped up" : ""}`;
+  const tokens = (meter: "input_tokens" | "output_tokens", most: string): string =>
+    bounds[meter] % Math.max(1, bounds.calls) === 0 ? `limits.max_calls × ${most}` : "what the budget pays for at most";
   return {
     calls: capped("calls", asks, "limits.max_calls"),
-    input_tokens: capped(
-      "input_tokens",
-      "each call with its tier's whole context",
-      "calls × the largest context, or what the budget pays for",
+    input_tokens: capped("input_tokens", "each call with its tier's whole context", tokens("input_tokens", "the largest context")),
+    output_tokens: capped("output_tokens", "each call with the most output", tokens("output_tokens", "the most output of a call")),
+    tool_calls: capped(
+      "tool_calls",
+      steps > 0 && most?.tool_calls === 0 ? "it shows no tools" : `${most ? most.tool_calls / Math.max(1, steps) : 0} in each step`,
+      "limits.max_tool_calls",
     ),
-    output_tokens: capped(
-      "output_tokens",
-      "each call with the most output",
-      "calls × limits.max_output_tokens, or what the budget pays for",
+    cost_microusd: capped(
+      "cost_microusd",
+      "each call at the hold of its most tokens",
+      bounds.cost_microusd === limits.max_cost_microusd ? "limits.max_cost_microusd" : "limits.max_calls × the dearest call",
     ),
-    tool_calls: capped("tool_calls", "the most tools that one step may use, in each step", "limits.max_tool_calls"),
-    cost_microusd: capped("cost_microusd", "each call at the hold of its most tokens", costReason(bounds, limits)),
     wall_ms: capped("wall_ms", "timeouts, backoff with the longest jitter, questions until they expire", "limits.deadline_ms"),
   };
 }
 
-const costReason = (bounds: Bounds, limits: Limits): string =>
-  bounds.cost_microusd === limits.max_cost_microusd ? "limits.max_cost_microusd" : "limits.max_calls × the dearest call";
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 function assumptionsOf(spec: AgentSpec): readonly string[] {
   return [
