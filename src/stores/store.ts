@@ -240,7 +240,7 @@ export interface Store {
   owners(): Promise<readonly { readonly owner: string; readonly until: number }[]>;
   /**
    * Takes over runs that need an owner: of owners whose lease ended before `now` or that are named in `dead`, queued runs whose session
-   * is free, and parked runs with a due timer or a message. Each gets `epoch + 1`. Only runs of `machines` (`name@revision`).
+   * is free or that were told to cancel, and parked runs with a due timer or a message. Each gets `epoch + 1`. Only runs of `machines` (`name@revision`).
    * A run taken `maxClaims` (2) times without a turn since is set `quarantined` instead and not returned.
    */
   claim(

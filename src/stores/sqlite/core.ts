@@ -37,6 +37,7 @@ export interface Calls {
 
 export class SqliteCore implements Calls {
   readonly #db: DatabaseSync;
+  readonly #transaction: Transaction;
   readonly #writer: Writer;
   readonly #inbox: Inbox;
   readonly #ownership: Ownership;
@@ -47,6 +48,7 @@ export class SqliteCore implements Calls {
   constructor(path: string, options: SqliteOptions = {}) {
     this.#db = open(path, options);
     const transaction = new Transaction(this.#db);
+    this.#transaction = transaction;
     this.#writer = new Writer(this.#db, transaction, (row, entry) => this.isCurrent(row, entry));
     this.#inbox = new Inbox(this.#db, transaction);
     this.#ownership = new Ownership(this.#db, transaction, () => this.#writer.forget());
@@ -56,6 +58,16 @@ export class SqliteCore implements Calls {
   /** The fence: whether an entry comes from the run's present owner and, for a turn, follows its head. A run given up has no owner. */
   isCurrent(row: RunRow, entry: FencedEntry): boolean {
     return row.owner !== null && row.owner !== disowned && row.epoch === entry.epoch && (entry.type !== "turn" || entry.n === row.head + 1);
+  }
+
+  /** What the calls in `work` write is one transaction. Throws when it could not be written; then nothing of them was. */
+  together<T>(work: () => T): T {
+    try {
+      return this.#do("commit", () => this.#transaction.run(work));
+    } catch (error) {
+      this.#writer.forget();
+      throw error;
+    }
   }
 
   commit(batch: Packed): EntryResult[] {

@@ -40,9 +40,9 @@ export class Inbox {
     this.#nonce = query(db, "select 1 from inbox where run = ? and nonce = ?");
     this.#answer = query(db, "select 1 from inbox where run = ? and ordinal = ? and kind = 'answer'");
     this.#insert = db.prepare("insert into inbox (run, nonce, kind, ordinal, value, created_at) values (?, ?, ?, ?, ?, ?)");
-    // Only a parked or released run waits to be claimed: a queued one waits for its session, a quarantined one for an operator.
+    // A queued run can only be told to cancel: that need not wait for its session. A quarantined one waits for an operator.
     this.#wake = db.prepare(
-      "update runs set wake_at = 0 where position = ? and owner is null and finished_at is null and status not in ('queued', 'quarantined')",
+      "update runs set wake_at = 0 where position = ? and owner is null and finished_at is null and status <> 'quarantined'",
     );
     this.#key = query(db, "select run, body_hash, expires_at from idempotency where scope = ? and key = ?");
     this.#insertKey = db.prepare("insert or replace into idempotency (scope, key, run, body_hash, expires_at) values (?, ?, ?, ?, ?)");

@@ -8,6 +8,7 @@ export class Transaction {
   readonly #savepoint: StatementSync;
   readonly #release: StatementSync;
   readonly #undo: StatementSync;
+  #isOpen = false;
 
   constructor(db: DatabaseSync) {
     this.#begin = db.prepare("begin immediate");
@@ -18,9 +19,11 @@ export class Transaction {
     this.#undo = db.prepare("rollback to entry");
   }
 
-  /** All of `work` or nothing of it. */
+  /** All of `work` or nothing of it. Inside another one it is a {@link part} of that, and durable with it. */
   run<T>(work: () => T): T {
+    if (this.#isOpen) return this.part(work);
     this.#begin.run();
+    this.#isOpen = true;
     try {
       const result = work();
       this.#commit.run();
@@ -28,6 +31,8 @@ export class Transaction {
     } catch (error) {
       this.#quietly(this.#rollback);
       throw error;
+    } finally {
+      this.#isOpen = false;
     }
   }
 

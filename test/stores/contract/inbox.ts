@@ -68,12 +68,12 @@ export const inboxContract = (make: MakePlace): void => {
       expect(await store.inbox("r1")).toEqual([]);
     });
 
-    it("takes a cancel for a queued run, which stays queued", async () => {
+    it("brings up a queued run that was told to cancel, though its session is busy", async () => {
       const { commit, store, claim } = await world(make);
       const session = { info: { session: "s" } };
       await commit("accepted", accept("r1", session), accept("r2", session));
       expect(await store.message("r2", cancel("a"))).toMatchObject({ type: "stored", record: { status: "queued" } });
-      expect(await claim("w2")).toEqual([]);
+      expect(await claim("w2")).toMatchObject([{ id: "r2", status: "running", head: 0 }]);
       expect(await store.inbox("r2")).toHaveLength(1);
     });
   });

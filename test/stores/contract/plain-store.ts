@@ -186,7 +186,7 @@ export class PlainStore {
       if (!ask || answered) return { type: "conflict", message: "" };
     }
     run.inbox.push({ ...message, consumed: false });
-    if (record.owner === null && record.status !== "queued" && record.status !== "quarantined") run.wakeAt = 0;
+    if (record.owner === null && record.status !== "quarantined") run.wakeAt = 0;
     return { type: "stored", record };
   }
 

@@ -1,0 +1,243 @@
+/** What only the runtime knows: sessions, parking, top-ups, deadlines, inspection, quarantine. Real provider wire, real store. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { z } from "zod";
+import { agent, type Config, createRuntime, type Run, type Runtime, type RuntimeExtras, sqlite, tool, vllm } from "../../src/index.ts";
+import { type ChatAnswer, chatScript } from "../../src/testing/fault-chat.ts";
+import { type FaultRequest, type FaultServer, startFaultServer } from "../../src/testing/fault-server.ts";
+
+type World = { runtime: Runtime; provider: FaultServer; config: Config & RuntimeExtras };
+
+async function world(
+  model: (request: FaultRequest) => ChatAnswer | Promise<ChatAnswer>,
+  more: Config & RuntimeExtras = {},
+): Promise<World> {
+  const provider = await startFaultServer(async (request) => chatScript(request, await model(request)));
+  const config = {
+    store: sqlite(":memory:"),
+    env: {},
+    providers: { self: vllm({ baseURL: `${provider.url}/v1` }) },
+    tiers: { main: { provider: "self", model: "m", max_output_tokens: 100, price: { input_usd_per_mtok: 0, output_usd_per_mtok: 1 } } },
+    ...more,
+  };
+  const runtime = await createRuntime(config);
+  onTestFinished(async () => {
+    await runtime.close();
+    await provider.close();
+  });
+  return { runtime, provider, config };
+}
+
+const sends = tool({
+  name: "send",
+  description: "sends",
+  class: "once",
+  approval: true,
+  input: z.strictObject({ to: z.string() }),
+  run: ({ to }) => `sent to ${to}`,
+});
+const single = agent({ name: "single", machine: "single", limits: { max_output_tokens: 50 } });
+
+async function until(runtime: Runtime, id: string, holds: (run: Run) => boolean): Promise<Run> {
+  for (;;) {
+    const run = await runtime.get(id);
+    if (holds(run)) return run;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test("runs of a session go one after another, and each sees the turns before it", async () => {
+  const { runtime, provider } = await world((request) => ({ text: `echo of ${request.json().messages.at(-1).content}` }), {
+    agents: [single],
+  });
+  const [first, second] = await Promise.all([
+    runtime.start({ agent: "single", input: "one", session: "s" }),
+    runtime.start({ agent: "single", input: "two", session: "s" }),
+  ]);
+  expect((await first.result()).output).toBe("echo of one");
+  expect((await second.result()).output).toBe("echo of two");
+  expect(provider.book.entries[1]?.request.json().messages).toEqual([
+    { role: "user", content: "one" },
+    { role: "assistant", content: "echo of one" },
+    { role: "user", content: "two" },
+  ]);
+  const session = await runtime.session("s");
+  expect(session.runs.map(({ id }) => id)).toEqual([first.id, second.id]);
+});
+
+test("a queued run can be cancelled before it begins, and never calls", async () => {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const { runtime, provider } = await world(
+    async () => {
+      await held;
+      return { text: "late" };
+    },
+    { agents: [single] },
+  );
+  const first = await runtime.start({ agent: "single", input: "one", session: "s" });
+  const second = await runtime.start({ agent: "single", input: "two", session: "s" });
+  expect((await runtime.get(second.id)).status).toBe("queued");
+  await second.cancel("changed my mind");
+  expect(await second.result()).toMatchObject({ status: "cancelled", calls: 0, cost_microusd: 0, error: { message: "changed my mind" } });
+  release();
+  expect((await first.result()).status).toBe("done");
+  expect(provider.book.entries).toHaveLength(1);
+});
+
+test("a run that waits for a person leaves memory, and comes back with the answer", async () => {
+  const { runtime } = await world(
+    (request) =>
+      request.json().messages.some((message: { role: string }) => message.role === "tool")
+        ? { text: "it went out" }
+        : { tools: [{ name: "send", input: { to: "Ada" } }] },
+    {
+      agents: [agent({ name: "sender", tools: ["post"], limits: { deadline_ms: 3_600_000 } })],
+      tools: { post: [sends] },
+    },
+  );
+  const run = await runtime.start({ agent: "sender", input: "write to Ada" });
+  const waiting = await until(runtime, run.id, ({ status }) => status === "waiting");
+  await until(runtime, run.id, () => runtime.load().runs === 0);
+  const id = waiting.waiting_for?.[0]?.id ?? "";
+  const asked = (await runtime.facts(run.id)).data.find((fact) => fact.type === "input.requested");
+  expect(asked).toMatchObject({ id, kind: "approval", tool: "send", input: { to: "Ada" }, input_hash: expect.any(String) });
+  await expect(runtime.answer(run.id, { id, approve: true, input_hash: "another" })).rejects.toMatchObject({ code: "conflict" });
+  await run.answer({ id, approve: true, input_hash: (asked as { input_hash: string }).input_hash });
+  await expect(runtime.answer(run.id, { id, approve: true })).rejects.toMatchObject({ code: "conflict" });
+  expect(await run.result()).toMatchObject({ status: "done", output: "it went out" });
+  expect((await runtime.facts(run.id)).data.filter((fact) => fact.type === "tool.returned")).toHaveLength(1);
+});
+
+test("a no is told to the model, and the tool is not run", async () => {
+  const { runtime, provider } = await world(
+    (request) =>
+      request.json().messages.some((message: { role: string }) => message.role === "tool")
+        ? { text: "then not" }
+        : { tools: [{ name: "send", input: { to: "Ada" } }] },
+    {
+      agents: [agent({ name: "sender", tools: ["post"] })],
+      tools: { post: [sends] },
+    },
+  );
+  const run = await runtime.start({ agent: "sender", input: "write to Ada" });
+  const { waiting_for } = await until(runtime, run.id, ({ status }) => status === "waiting");
+  await run.answer({ id: waiting_for?.[0]?.id ?? "", approve: false, reason: "not to Ada" });
+  expect(await run.result()).toMatchObject({ status: "done", output: "then not" });
+  expect(provider.book.entries[1]?.request.json().messages.at(-1)).toMatchObject({ role: "tool", content: "Error: not to Ada" });
+});
+
+test("a run whose budget is gone asks, and goes on with what is granted", async () => {
+  const { runtime, provider } = await world(() => ({ text: "worth it" }), {
+    agents: [agent({ name: "single", machine: "single", on_budget: "ask", limits: { max_cost_microusd: 5, max_output_tokens: 100 } })],
+  });
+  const run = await runtime.start({ agent: "single", input: "think", limits: { max_cost_microusd: 0.001 } });
+  const { waiting_for } = await until(runtime, run.id, ({ status }) => status === "waiting");
+  expect(waiting_for?.[0]?.kind).toBe("budget");
+  expect(provider.book.entries).toHaveLength(0);
+  await run.answer({ id: waiting_for?.[0]?.id ?? "", amount_microusd: 200 });
+  expect(await run.result()).toMatchObject({ status: "done", output: "worth it" });
+});
+
+test("a run whose budget is gone ends as exhausted when it may ask nobody", async () => {
+  const { runtime, provider } = await world(() => ({ text: "never" }), { agents: [single] });
+  const run = await runtime.start({ agent: "single", input: "think", limits: { max_cost_microusd: 0.001 } });
+  expect(await run.result()).toMatchObject({
+    status: "exhausted",
+    calls: 1,
+    cost_microusd: 0,
+    output: null,
+    error: { code: "budget_exceeded" },
+  });
+  expect(provider.book.entries).toHaveLength(0);
+});
+
+test("the deadline ends a call that takes longer", async () => {
+  const { runtime, provider } = await world(() => new Promise(() => {}), { agents: [single] });
+  const run = await runtime.start({ agent: "single", input: "slow", limits: { deadline_ms: 150 } });
+  expect(await run.result()).toMatchObject({ status: "exhausted", error: { code: "limit_hit", details: { which: "deadline" } } });
+  await provider.book.idle();
+});
+
+test("the step cap keeps the partial work", async () => {
+  const { runtime } = await world(() => ({ tools: [{ name: "look", input: {} }], text: "looking …" }), {
+    agents: [agent({ name: "looker", tools: ["eyes"] })],
+    tools: { eyes: [tool({ name: "look", description: "looks", class: "pure", input: z.strictObject({}), run: () => "nothing" })] },
+  });
+  const run = await runtime.start({ agent: "looker", input: "look", limits: { max_steps: 2 } });
+  expect(await run.result()).toMatchObject({
+    status: "exhausted",
+    steps: 2,
+    calls: 2,
+    tool_calls: 2,
+    output: "looking …",
+    error: { code: "limit_hit" },
+  });
+  expect((await runtime.facts(run.id)).data.find((fact) => fact.type === "limit.hit")).toMatchObject({
+    which: "steps",
+    value: 2,
+    limit: 2,
+  });
+});
+
+test("inspection events come after the commit, and an inspector that throws breaks nothing", async () => {
+  const seen: { type: string; stored: boolean }[] = [];
+  const store = sqlite(":memory:");
+  let committed = 0;
+  const watched = {
+    ...store,
+    commit: async (batch: Parameters<typeof store.commit>[0]) => {
+      const results = await store.commit(batch);
+      committed++;
+      return results;
+    },
+  };
+  const { runtime } = await world(() => ({ text: "seen" }), {
+    store: watched,
+    agents: [single],
+    inspect: (_run, event) => {
+      seen.push({ type: event.type, stored: committed > 0 });
+      throw new Error("a broken inspector");
+    },
+  });
+  const run = await runtime.start({ agent: "single", input: "look" });
+  expect((await run.result()).status).toBe("done");
+  expect(seen.length).toBeGreaterThan(0);
+  expect(seen.every(({ stored }) => stored)).toBe(true);
+});
+
+test("a journal that the machine does not repeat is quarantined, with its reason and its holds", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "escapement-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, "runs.db");
+  const provider = await startFaultServer((request) => chatScript(request, { tools: [{ name: "send", input: { to: "Ada" } }] }));
+  onTestFinished(() => provider.close());
+  // The description is part of what the run is pinned to; the name of the tool's group is not known to its machine.
+  const config = (input: z.ZodType): Config & RuntimeExtras => ({
+    store: { path },
+    env: {},
+    providers: { self: vllm({ baseURL: `${provider.url}/v1` }) },
+    tiers: { main: { provider: "self", model: "m", max_output_tokens: 100 } },
+    agents: [agent({ name: "sender", tools: ["post"], limits: { deadline_ms: 3_600_000 } })],
+    tools: { post: [tool({ name: "send", description: "sends", class: "pure", approval: true, input, run: () => "sent" })] },
+  });
+  const before = await createRuntime(config(z.looseObject({ to: z.string() })));
+  const run = await before.start({ agent: "sender", input: "write" });
+  const { waiting_for } = await until(before, run.id, ({ status }) => status === "waiting");
+  await run.answer({ id: waiting_for?.[0]?.id ?? "", approve: true });
+  await until(before, run.id, ({ waiting_for: asked }) => asked?.[0]?.id !== undefined && asked[0].id !== waiting_for?.[0]?.id);
+  await before.close();
+  // The tool refuses now what it took then: the same record leads elsewhere.
+  const errors: string[] = [];
+  const after = await createRuntime({ ...config(z.strictObject({ to: z.number() })), onError: (message) => errors.push(message) });
+  onTestFinished(() => after.close());
+  const { waiting_for: second } = await after.get(run.id);
+  await after.cancel(run.id);
+  expect(second).toHaveLength(1);
+  await until(after, run.id, ({ status }) => status === "quarantined");
+  expect(errors.join()).toMatch(/went otherwise than recorded/);
+});
