@@ -41,6 +41,7 @@ export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provide
     {
       instructions: input.instructions ?? spec.instructions,
       messages: input.messages,
+      model: tierOf(spec, input.tier)?.model,
       ...(tools && { tools }),
       ...(input.structured && spec.outputSchema !== undefined && { schema: { name: "answer", schema: spec.outputSchema } }),
     },
@@ -50,12 +51,12 @@ export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provide
 
 /** `systemPerHourNano`: the budget of the whole system; no meter where there is none. `now` in ms since the epoch. */
 export function reserving(providers: ReadonlyMap<string, Provider>, systemPerHourNano: number | undefined, now: () => number): Reserving {
-  return (ask, spec) => {
+  return (ask, spec, info) => {
     const input = ask.input as unknown as CallInput;
     const tier = tierOf(spec, input.tier);
     const provider = tier && providers.get(tier.provider);
     if (!tier || !provider) return undefined;
-    const maxTokens = Math.min(spec.limits.max_output_tokens, tier.maxOutputTokens);
+    const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens);
     const meters: MeterRef[] =
       systemPerHourNano === undefined
         ? []

@@ -524,7 +524,7 @@ function cut(limits: Limits, wanted: StartBody["limits"]): Limits {
 /** The user is the token's; a key with the scope `users` names its end user. */
 function userOf(body: StartBody, caller: Caller): { user?: string } {
   if (body.user === undefined) return caller.user === undefined ? {} : { user: caller.user };
-  if (!caller.scopes.includes("users") && caller !== local && !caller.scopes.includes("admin"))
+  if (!caller.scopes.includes("users") && caller !== local)
     throw new EscapementError("forbidden", "naming a user needs the scope `users`", { details: { path: "user" } });
   return { user: body.user };
 }

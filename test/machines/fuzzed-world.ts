@@ -179,7 +179,7 @@ export class FuzzedWorld {
       max_calls: some(1 + this.pick(30)),
       max_tool_calls: some(1 + this.pick(10)),
       max_cost_microusd: some(1 + this.pick(20_000)),
-      // Not max_output_tokens: src/runtime/reserve.ts grants the agent's and not the run's, so a lowered one is exceeded. Add it when it does.
+      max_output_tokens: some(1 + this.pick(200)),
       deadline_ms: some(1_000 + this.pick(200_000)),
     };
     return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
