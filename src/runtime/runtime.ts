@@ -217,7 +217,7 @@ export class Runtime implements Runs {
     options: { readonly caller?: Caller; readonly reason?: string; readonly idempotencyKey?: string } = {},
   ): Promise<{ run: Run; ended: boolean; replayed: boolean }> {
     const { caller = local, reason } = options;
-    await this.find(run, caller);
+    await this.checkVisible(run, caller);
     const value: { reason?: string } = reason === undefined ? {} : { reason };
     const message: InboxMessage = { nonce: randomUUID(), kind: "cancel", value, createdAt: this.scheduler.now() };
     const idempotency = this.idempotency(options.idempotencyKey, `cancel ${run}`, value, caller);
@@ -235,7 +235,7 @@ export class Runtime implements Runs {
     options: { readonly caller?: Caller; readonly idempotencyKey?: string } = {},
   ): Promise<{ run: Run; replayed: boolean }> {
     const caller = options.caller ?? local;
-    await this.find(run, caller);
+    await this.checkVisible(run, caller);
     const ordinal = /^q(\d{1,9})$/.exec(answer.id)?.[1];
     if (ordinal === undefined) throw new EscapementError("conflict", `nothing waits for an answer under "${answer.id}"`, { run });
     const { id: _id, ...value } = answer;
@@ -437,9 +437,15 @@ export class Runtime implements Runs {
   /** A run of another tenant, or of another user, is as one that does not exist. */
   private async find(run: string, caller: Caller): Promise<RunRecord> {
     const record = await this.store.get(run);
-    if (!record || record.info.tenant !== caller.tenant) throw notFound(run);
-    if (!caller.scopes.includes("tenant") && record.info.user !== caller.user) throw notFound(run);
+    if (!record || !isVisible(record.info, caller)) throw notFound(run);
     return record;
+  }
+
+  /** Of a run that lives here its owner knows whose it is: the store need not be asked. */
+  private async checkVisible(run: string, caller: Caller): Promise<void> {
+    const owned = this.host.owns(run);
+    if (!owned) await this.find(run, caller);
+    else if (!isVisible(owned.info, caller)) throw notFound(run);
   }
 
   private defined(agent: string): DefinedAgent & { readonly hash: string; readonly bounds: Bounds } {
@@ -528,6 +534,9 @@ function userOf(body: StartBody, caller: Caller): { user?: string } {
     throw new EscapementError("forbidden", "naming a user needs the scope `users`", { details: { path: "user" } });
   return { user: body.user };
 }
+
+const isVisible = (info: RunInfo, caller: Caller): boolean =>
+  info.tenant === caller.tenant && (caller.scopes.includes("tenant") || info.user === caller.user);
 
 const visibleTo = (caller: Caller): { tenant: string; user?: string } => ({
   tenant: caller.tenant,
