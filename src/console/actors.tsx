@@ -1,7 +1,11 @@
-/** The run's machines and the states they are in: active ones lit, visited ones with their count, the one entered last glowing for a moment. */
-import { memo, useMemo } from "react";
+/**
+ * The run's machines and the states they are in: active ones lit, visited ones with their count, those just entered
+ * glowing for a moment. A request or tool that has ended takes one line, its end first; a click shows all it went through.
+ */
+import { memo, useMemo, useState } from "react";
 import { Icon } from "./icons.tsx";
 import { Pane } from "./pane.tsx";
+import { reasonWords } from "./reason-words.ts";
 import type { RunView } from "./run-view.ts";
 import { type ActorView, isOver, silentActor, tree } from "./state-visits.ts";
 
@@ -39,13 +43,24 @@ const Actor = memo(function Actor({ actor, over, glowAfter }: ActorProps) {
   const steps = actor.path.split("/");
   // `request-2` is a request: its machine's name says nothing new.
   const machine = actor.machine === steps.at(-1)?.replace(/-\d+$/, "") ? "" : actor.machine;
+  const name = steps.at(-1);
+  const [unfolded, setUnfolded] = useState(false);
+  // The run and its agent go through few states; requests and tools are many.
+  const foldable = actor.end !== null && steps.length > 2 && actor.visits.length > 1;
+  const folded = foldable && !unfolded;
   return (
     <li className={`actor depth-${Math.min(steps.length - 1, 4)}`}>
       <div className="actor-name">
-        <span title={actor.path}>{steps.at(-1)}</span>
+        {foldable ? (
+          <button type="button" aria-expanded={unfolded} title={actor.path} onClick={() => setUnfolded(!unfolded)}>
+            {name}
+          </button>
+        ) : (
+          <span title={actor.path}>{name}</span>
+        )}
         {machine !== "" && <span className="actor-machine">{machine}</span>}
       </div>
-      <ul className="visits" aria-label={`States of ${actor.path}`}>
+      <ul className={folded ? "visits visits-folded" : "visits"} aria-label={`States of ${actor.path}`}>
         {actor.visits.map((visit) => {
           const now = visit.active && !over;
           const ended = visit.active && !now;
@@ -70,7 +85,7 @@ const Actor = memo(function Actor({ actor, over, glowAfter }: ActorProps) {
           );
         })}
       </ul>
-      {actor.reason !== null && <p className="actor-reason">{actor.reason}</p>}
+      {actor.reason !== null && !folded && <p className="actor-reason">{reasonWords(actor.reason)}</p>}
     </li>
   );
 });

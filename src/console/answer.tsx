@@ -2,6 +2,7 @@
 import { memo } from "react";
 import { pretty } from "./format.ts";
 import { Icon } from "./icons.tsx";
+import { reasonWords } from "./reason-words.ts";
 import type { CallView } from "./run-view.ts";
 
 export const Answer = memo(function Answer({ call, last }: { readonly call: CallView; readonly last: boolean }) {
@@ -45,7 +46,7 @@ function TakenBack({ call, reason }: { readonly call: CallView; readonly reason:
       <summary>
         <Icon name="undo" />
         <span className="fold-name">Taken back</span>
-        <span className="fold-line">{reason}</span>
+        <span className="fold-line">{reasonWords(reason)}</span>
       </summary>
       {call.text === "" ? <p className="muted">Nothing had been written.</p> : <Lines text={call.text} />}
     </details>

@@ -1,6 +1,7 @@
 /** What the timeline says about a fact: a few words, the reason behind them, and how serious it is. Tone is never shown by colour alone. */
 import type { Fact } from "../protocol/events.ts";
 import { count, duration, inline, money } from "./format.ts";
+import { reasonWords } from "./reason-words.ts";
 import { leavesOf } from "./state-visits.ts";
 
 export type Tone = "plain" | "good" | "warn" | "bad";
@@ -44,7 +45,7 @@ export function factWords(fact: Fact): FactWords {
     case "state":
       return {
         title: `${lastOf(fact.actor)} → ${leavesOf(fact.value).join(", ")}`,
-        ...(fact.reason !== undefined && { reason: fact.reason }),
+        ...(fact.reason !== undefined && { reason: reasonWords(fact.reason) }),
         tone: "plain",
       };
     case "progress": {
@@ -62,11 +63,11 @@ export function factWords(fact: Fact): FactWords {
     case "call.finished":
       return callFinished(fact);
     case "retract":
-      return { title: `Took back call ${fact.call}`, reason: fact.reason, tone: "warn" };
+      return { title: `Took back call ${fact.call}`, reason: reasonWords(fact.reason), tone: "warn" };
     case "request.retrying":
-      return { title: `Retrying in ${duration(fact.delay_ms)}, attempt ${fact.attempt}`, reason: fact.reason, tone: "warn" };
+      return { title: `Retrying in ${duration(fact.delay_ms)}, attempt ${fact.attempt}`, reason: reasonWords(fact.reason), tone: "warn" };
     case "request.fell_back":
-      return { title: `Fell back from ${fact.from} to ${fact.to}`, reason: fact.reason, tone: "warn" };
+      return { title: `Fell back from ${fact.from} to ${fact.to}`, reason: reasonWords(fact.reason), tone: "warn" };
     case "tool.started":
       return { title: `Tool ${fact.tool} started`, reason: inline(fact.input), tone: "plain" };
     case "tool.returned":
@@ -116,14 +117,19 @@ export function endTone(status: string): Tone {
 }
 
 function callFinished(fact: Extract<Fact, { type: "call.finished" }>): FactWords {
-  const tokens = `${count(fact.usage.input_tokens)} + ${count(fact.usage.output_tokens)} tokens${fact.usage.estimated ? " (estimated)" : ""}`;
-  const first = fact.ttft_ms === undefined ? "" : `, first after ${duration(fact.ttft_ms)}`;
-  const figures = `${tokens}, ${money(fact.cost_microusd)}, ${duration(fact.duration_ms)}${first}`;
+  const { input_tokens, output_tokens, estimated } = fact.usage;
+  const figures = [
+    input_tokens + output_tokens > 0 && `${count(input_tokens)} + ${count(output_tokens)} tokens${estimated ? " (estimated)" : ""}`,
+    input_tokens + output_tokens > 0 && money(fact.cost_microusd),
+    duration(fact.duration_ms),
+    fact.ttft_ms !== undefined && `first after ${duration(fact.ttft_ms)}`,
+  ];
+  const line = figures.filter(Boolean).join(", ");
   const served = fact.stale ? " from the cache, stale" : fact.cached ? " from the cache" : "";
   const bad = fact.finish === "error" || fact.finish === "lost";
   return {
     title: `Call ${fact.call} ${finishWords[fact.finish] ?? fact.finish}${served}`,
-    reason: fact.error ? `${fact.error.message} · ${figures}` : figures,
+    reason: fact.error ? `${fact.error.message} · ${line}` : line,
     tone: bad ? "bad" : fact.finish === "stop" || fact.finish === "tools" ? "plain" : "warn",
   };
 }

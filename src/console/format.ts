@@ -20,18 +20,21 @@ export function moneyColumn(microusd: number): string {
   return `$${(microusd / 1_000_000).toFixed(4)}`;
 }
 
+/** A figure stays on the line of its unit. */
+const unit = (figure: number | string, name: string): string => `${figure}\u00a0${name}`;
+
 export function duration(ms: number): string {
-  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  if (ms < 1_000) return unit(Math.max(0, Math.round(ms)), "ms");
+  if (ms < 60_000) return unit((ms / 1_000).toFixed(ms < 10_000 ? 2 : 1), "s");
   const minutes = Math.floor(ms / 60_000);
   const seconds = Math.floor((ms % 60_000) / 1_000);
-  if (minutes < 60) return seconds === 0 ? `${minutes} min` : `${minutes} min ${seconds} s`;
+  if (minutes < 60) return seconds === 0 ? unit(minutes, "min") : `${unit(minutes, "min")} ${unit(seconds, "s")}`;
   const hours = Math.floor(minutes / 60);
-  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  return minutes % 60 === 0 ? unit(hours, "h") : `${unit(hours, "h")} ${unit(minutes % 60, "min")}`;
 }
 
 /** Whole seconds, for a clock that ticks. */
-export const ticking = (ms: number): string => (ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1_000))} s` : duration(ms));
+export const ticking = (ms: number): string => (ms < 60_000 ? unit(Math.max(0, Math.floor(ms / 1_000)), "s") : duration(ms));
 
 /** `14:03:22` on the reader's clock; with the day in front when it is another day. */
 export function clock(at: string | number, now: number = Date.now()): string {

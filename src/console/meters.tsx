@@ -28,9 +28,9 @@ export function Meters({ view }: { readonly view: RunView }) {
       />
       <Cell
         name="Tokens"
-        value={count(input_tokens + output_tokens)}
+        value={`${estimated ? "≈ " : ""}${count(input_tokens + output_tokens)}`}
         more={`${count(input_tokens)} in · ${count(output_tokens)} out`}
-        note={[cached_tokens > 0 && `${count(cached_tokens)} cached`, estimated && "estimated"].filter(Boolean).join(", ")}
+        note={cached_tokens > 0 ? `${count(cached_tokens)} cached` : ""}
       />
     </dl>
   );

@@ -242,7 +242,9 @@ class Draft {
         return;
       case "input.resolved": {
         const question = view.questions.get(fact.id);
-        if (question) this.#map("questions").set(fact.id, { ...question, resolved: { by: fact.by, answer: fact.answer } });
+        if (!question) return;
+        this.#map("questions").set(fact.id, { ...question, resolved: { by: fact.by, answer: fact.answer } });
+        if (question.kind === "budget") this.#toppedUp(fact.answer);
         return;
       }
       case "limit.hit":
@@ -254,6 +256,15 @@ class Draft {
       default:
         return;
     }
+  }
+
+  /** More money raises the run's own limit, which is then no longer hit. */
+  #toppedUp(answer: Json): void {
+    const { view } = this;
+    const added = (answer as { readonly amount_microusd?: unknown } | null)?.amount_microusd;
+    if (typeof added !== "number" || view.limits === null) return;
+    view.limits = { ...view.limits, max_cost_microusd: exact(view.limits.max_cost_microusd + added) };
+    view.limitsHit = new Set([...view.limitsHit].filter((which) => which !== "budget.run"));
   }
 
   #callStarted(fact: Extract<Fact, { type: "call.started" }>): void {

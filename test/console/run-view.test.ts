@@ -241,6 +241,29 @@ describe("money and counts", () => {
     expect(view.usage.estimated).toBe(true);
   });
 
+  test("raise the run's limit by what a person adds", () => {
+    const script = new Script();
+    const asked = play([
+      ...script.accepted(),
+      script.fact({ actor: "run", type: "limit.hit", which: "budget.run", value: 50_000, limit: 50_000 }),
+      script.fact({
+        actor: "run",
+        type: "input.requested",
+        id: "q1",
+        kind: "budget",
+        message: "More?",
+        expires_at: "2026-01-01T13:00:00.000Z",
+      }),
+    ]);
+    const granted = script.fact({ actor: "run", type: "input.resolved", id: "q1", by: "user", answer: { amount_microusd: 20_000.5 } });
+    const topped = play([granted], asked);
+    expect(topped.limits?.max_cost_microusd).toBe(70_000.5);
+    expect([...topped.limitsHit]).toEqual([]);
+    const expired = play([{ ...granted, by: "expiry", answer: null } as Fact], asked);
+    expect(expired.limits?.max_cost_microusd).toBe(50_000);
+    expect([...expired.limitsHit]).toEqual(["budget.run"]);
+  });
+
   test("remember which limits were hit", () => {
     const script = new Script();
     const view = play([...script.accepted(), script.fact({ actor: "run", type: "limit.hit", which: "calls", value: 30, limit: 30 })]);
