@@ -120,15 +120,15 @@ function packEntry(out: (string | number | boolean | null)[], entry: Entry): voi
 
 function packAsk(out: (string | number | boolean | null)[], ask: AskEntry): void {
   const { started, reserve } = ask;
-  out.push(ask.ordinal, ask.kind, ask.hash, ask.due ?? null, started?.json ?? null, started?.hold ?? false, reserve?.meters.length ?? null);
+  out.push(ask.ordinal, ask.kind, ask.hash, ask.due ?? null, started?.json ?? null, started?.hold ?? false, reserve !== undefined);
   if (!reserve) return;
-  out.push(reserve.inputNano, reserve.outputNanoPerToken, reserve.maxTokens, reserve.minTokens);
+  out.push(reserve.inputNano, reserve.outputNanoPerToken, reserve.maxTokens, reserve.minTokens, reserve.meters.length);
   for (const meter of reserve.meters) out.push(meter.key, meter.level, meter.limitNano);
 }
 
 export function unpack(packed: Packed): PackedEntry[] {
   const reader = new Reader(packed);
-  return Array.from({ length: reader.number() }, () => unpackEntry(reader));
+  return reader.list(() => unpackEntry(reader));
 }
 
 /** Values come out as what `pack` put in; the type of each is known by its place alone. */
@@ -138,11 +138,28 @@ class Reader {
   constructor(values: Packed) {
     this.#values = values;
   }
-  number = (): number => this.#values[this.#next++] as number;
-  string = (): string => this.#values[this.#next++] as string;
-  boolean = (): boolean => this.#values[this.#next++] as boolean;
-  stringOrNull = (): string | null => this.#values[this.#next++] as string | null;
-  numberOrNull = (): number | null => this.#values[this.#next++] as number | null;
+  number(): number {
+    return this.#values[this.#next++] as number;
+  }
+  string(): string {
+    return this.#values[this.#next++] as string;
+  }
+  boolean(): boolean {
+    return this.#values[this.#next++] as boolean;
+  }
+  stringOrNull(): string | null {
+    return this.#values[this.#next++] as string | null;
+  }
+  numberOrNull(): number | null {
+    return this.#values[this.#next++] as number | null;
+  }
+  /** A length, and that many values. */
+  list<T>(one: () => T): T[] {
+    const length = this.number();
+    const list: T[] = [];
+    for (let i = 0; i < length; i++) list.push(one());
+    return list;
+  }
 }
 
 function unpackEntry(from: Reader): PackedEntry {
@@ -164,8 +181,8 @@ function unpackEntry(from: Reader): PackedEntry {
         status: from.string() as RunStatus,
         progress: from.string(),
         finishedAt: from.numberOrNull(),
-        closes: Array.from({ length: from.number() }, () => ({ ordinal: from.number(), costNano: from.number() })),
-        asks: Array.from({ length: from.number() }, () => unpackAsk(from)),
+        closes: from.list(() => ({ ordinal: from.number(), costNano: from.number() })),
+        asks: from.list(() => unpackAsk(from)),
       };
     case "accept":
       return {
@@ -203,17 +220,17 @@ function unpackAsk(from: Reader): AskEntry {
   const due = from.numberOrNull();
   const json = from.stringOrNull();
   const hold = from.boolean();
-  const meterCount = from.numberOrNull();
+  const reserves = from.boolean();
   const ask: AskEntry & { due?: number; started?: AskEntry["started"]; reserve?: Reserve } = { ordinal, kind, hash };
   if (due !== null) ask.due = due;
   if (json !== null) ask.started = { json, hold };
-  if (meterCount !== null)
+  if (reserves)
     ask.reserve = {
       inputNano: from.number(),
       outputNanoPerToken: from.number(),
       maxTokens: from.number(),
       minTokens: from.number(),
-      meters: Array.from({ length: meterCount }, () => ({
+      meters: from.list(() => ({
         key: from.string(),
         level: from.string() as MeterRef["level"],
         limitNano: from.number(),

@@ -223,7 +223,12 @@ export class Writer {
     let facts = entry.facts;
     let factCount = entry.factCount;
     if (grants.length > 0) {
-      const more = grantFacts(entry.asks, grants, new Date(createdAt + entry.at).toISOString());
+      // Only a denial tells its time.
+      const more = grantFacts(
+        entry.asks,
+        grants,
+        grants.every(({ granted }) => granted) ? "" : new Date(createdAt + entry.at).toISOString(),
+      );
       if (more.length > 0) {
         const joined = more.join(factSeparator);
         facts = factCount === 0 ? joined : `${facts}${factSeparator}${joined}`;
