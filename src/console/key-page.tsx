@@ -1,12 +1,12 @@
 /** What a server with keys shows first: a place for the key. It is kept for this tab only. */
 import type { FormEvent } from "react";
-import { hasKey, useKey as keep } from "./server.ts";
+import { hasKey, keepKey } from "./server.ts";
 
 export function KeyPage({ message }: { readonly message: string }) {
   const submit = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault();
     const key = new FormData(event.currentTarget).get("key");
-    if (typeof key === "string" && key.trim() !== "") keep(key.trim());
+    if (typeof key === "string" && key.trim() !== "") keepKey(key.trim());
   };
   return (
     <main className="key-page">

@@ -32,7 +32,7 @@ const origin = new URL(".", document.baseURI);
 
 export const hasKey = (): boolean => sessionStorage.getItem(keyName) !== null;
 
-export function useKey(key: string): void {
+export function keepKey(key: string): void {
   sessionStorage.setItem(keyName, key);
   location.reload();
 }
