@@ -6,9 +6,9 @@
  *
  *  1. The tool is not asked for before its yes, and never again after it may have taken effect.
  */
-import { assign, setup } from "xstate";
+import { assign, emit, setup } from "xstate";
 import type { Json } from "../src/protocol/json.ts";
-import { ask, type ToolOutput, tool, type WorkError, workError } from "./work.ts";
+import { asError, ask, type Emitted, type ToolOutput, tool, type WorkError, workError } from "./work.ts";
 
 export type ToolUse = {
   /** The provider's id of the request. */
@@ -34,7 +34,13 @@ type Context = ToolUse & { readonly result: ToolOutput | null; readonly error: W
 const expiresMs = 24 * 3_600_000;
 
 export const toolMachine = setup({
-  types: { input: {} as ToolUse, context: {} as Context, output: {} as ToolUseOutput, events: {} as { type: "cancel" } },
+  types: {
+    input: {} as ToolUse,
+    context: {} as Context,
+    output: {} as ToolUseOutput,
+    events: {} as { type: "cancel" },
+    emitted: {} as Emitted<"tool.refused">,
+  },
   actors: { tool, ask },
   guards: {
     needsApproval: ({ context }) => context.needsApproval,
@@ -60,6 +66,15 @@ export const toolMachine = setup({
         denied: true,
       }),
     }),
+    /** Refused before it was asked for; the runtime adds the tool's group. */
+    tellRefused: emit(({ context: { id, name, error } }) => ({
+      type: "tool.refused",
+      id,
+      tool: name,
+      group: "",
+      // What the schema of facts describes; only its arrays are not readonly there.
+      error: asError(error ?? { code: "tool_denied", message: "refused", retryable: false }) as Emitted<"tool.refused">["error"],
+    })),
     end: assign({ status: (_, { status }: { status: ToolStatus }) => status }),
   },
 }).createMachine({
@@ -91,9 +106,9 @@ export const toolMachine = setup({
         }),
         onDone: [
           { guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } }, target: "running" },
-          { target: "refused", actions: { type: "keepNo", params: ({ event }) => ({ reason: event.output.reason }) } },
+          { target: "refused", actions: [{ type: "keepNo", params: ({ event }) => ({ reason: event.output.reason }) }, "tellRefused"] },
         ],
-        onError: { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
+        onError: { target: "refused", actions: [{ type: "keepError", params: ({ event }) => event }, "tellRefused"] },
       },
     },
     running: {

@@ -129,7 +129,7 @@ class RemoteRuns implements Client, ReaderOwner, FeedOwner, RemoteRunOwner {
   async start(body: StartBody, options: StartOptions = {}): Promise<RunHandle> {
     this.#refuseClosed();
     // A key of our own makes it safe to send the start again when its answer was lost.
-    const key = options.idempotencyKey ?? crypto.randomUUID();
+    const key = options.idempotencyKey ?? randomKey();
     const started = (run: string, replayed: boolean, first: Reader) =>
       new RemoteRun(run, this, { replayed: replayed && options.idempotencyKey !== undefined, first });
     if (isLarge(body)) {
@@ -215,7 +215,7 @@ class RemoteRuns implements Client, ReaderOwner, FeedOwner, RemoteRunOwner {
 
   /** Over HTTP: each question can be answered once, and only there a repeated answer is known as the same one, by its key. */
   async answer(run: string, answer: AnswerBody): Promise<Run> {
-    const headers = { "idempotency-key": JSON.stringify(crypto.randomUUID()) };
+    const headers = { "idempotency-key": JSON.stringify(randomKey()) };
     const path = `/v1/runs/${encodeURIComponent(run)}/answers`;
     return (await send<Run>(this.#http, { method: "POST", path, body: answer, headers })).body;
   }
@@ -302,4 +302,9 @@ function isLarge(body: StartBody): boolean {
   const text = JSON.stringify(body);
   const room = maxFrameBytes - 1_024;
   return text.length * 3 > room && new TextEncoder().encode(text).length > room;
+}
+
+/** 128 random bits. `crypto.randomUUID` is not there on a page that came by plain HTTP from another host. */
+function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

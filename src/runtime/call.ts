@@ -7,7 +7,7 @@ import type { z } from "zod";
 import type { CallInput, CallOutput, WorkError } from "../../machines/work.ts";
 import type { Health } from "../limits/health.ts";
 import type { RetryBudget } from "../limits/retry-budget.ts";
-import { costNano } from "../money/prices.ts";
+import { costNano, worstCase } from "../money/prices.ts";
 import { countText } from "../money/tokens.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
@@ -136,14 +136,10 @@ export class Call {
   /** What it has cost up to here, for a call that was stopped or whose provider did not say. */
   account(): Account {
     const outputTokens = this.streamedTokens();
-    const cost = this.begun ? this.inputNano() + Math.ceil(outputTokens * this.outputRate()) : 0;
-    return this.accounted({
-      costNano: Math.min(this.work.holdNano, cost),
-      inputTokens: this.begun ? this.countedInput() : 0,
-      cachedTokens: 0,
-      outputTokens,
-      estimated: this.begun,
-    });
+    const counted = this.begun ? this.countedInput() : 0;
+    const { inputNano, outputNanoPerToken } = worstCase(this.tier.price, counted);
+    const costNano = Math.min(this.work.holdNano, inputNano + Math.ceil(outputTokens * outputNanoPerToken));
+    return this.accounted({ costNano, inputTokens: counted, cachedTokens: 0, outputTokens, estimated: this.begun });
   }
 
   // --- while it streams
@@ -242,15 +238,6 @@ export class Call {
       durationMs: Math.round(now - this.startedAt),
       ...(this.firstAt !== undefined && { ttftMs: Math.round(this.firstAt - this.startedAt) }),
     };
-  }
-
-  /** The hold is input and output at their worst; what is not output is input. */
-  private inputNano(): number {
-    return this.work.holdNano - Math.ceil(this.work.maxTokens * this.outputRate());
-  }
-
-  private outputRate(): number {
-    return Math.max(this.tier.price.outputNano, ...(this.tier.price.long ?? []).map((step) => step.outputNano));
   }
 
   private countedInput(): number {

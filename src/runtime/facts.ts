@@ -26,7 +26,8 @@ export const usageOf = (account: Pick<Account, "inputTokens" | "cachedTokens" | 
   estimated: account.estimated,
 });
 
-const groupOf = (spec: AgentSpec, name: string): string => spec.tools.find((tool) => tool.name === name)?.group ?? "";
+/** The group through which the agent shows a tool; empty for a tool that it does not show. */
+export const groupOf = (spec: AgentSpec, name: string): string => spec.tools.find((tool) => tool.name === name)?.group ?? "";
 
 /** The fact that granting an ask makes, or null. `hold_microusd` of a call is added by the store, which knows the grant. */
 export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number | undefined): NewFact | null {

@@ -28,7 +28,7 @@ import {
   type TurnEntry,
 } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
-import { endedFact, factOf, type NewFact, refusedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
+import { endedFact, factOf, groupOf, type NewFact, refusedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import type { Reserving } from "./reserve.ts";
@@ -264,7 +264,11 @@ export class OwnedRun {
     }
 
     const turn = this.live.turn(input, at);
-    for (const fact of turn.facts) facts.push(this.completed(fact as NewFact, iso));
+    for (const fact of turn.facts) {
+      facts.push(this.completed(fact as NewFact, iso));
+      // Void for whoever saw it, so no output either.
+      if (fact.type === "retract" && this.lastAnswer && fact.call === callId(this.lastAnswer.ordinal)) this.lastAnswer = null;
+    }
     for (const { ask, error } of turn.refused) {
       const fact = refusedFact(ask, this.spec, iso, error);
       if (fact) facts.push(fact);
@@ -385,13 +389,13 @@ export class OwnedRun {
 
   /** What only the runtime knows of a fact that a machine emitted. */
   private completed(fact: NewFact, at: string): NewFact {
-    return Object.assign(fact, { at });
+    return Object.assign(fact, { at }, fact.type === "tool.refused" && { group: groupOf(this.spec, String(fact.tool)) });
   }
 
   private finish(turn: Turn, iso: string): NewFact {
     const end = turn.end as NonNullable<Turn["end"]>;
-    // A cancelled run gives what there was: the text of the last answer call.
-    const output = end.output ?? (end.status === "done" || end.status === "refused" ? null : (this.lastAnswer?.text ?? null));
+    // A cancelled run gives what there was: the text of the last answer call. The words of a refusal are its error, never an output.
+    const output = end.status === "refused" ? null : (end.output ?? (end.status === "done" ? null : (this.lastAnswer?.text ?? null)));
     this.progress = {
       ...this.progress,
       finishedAt: this.info.createdAt + turn.at,

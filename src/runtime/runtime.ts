@@ -336,7 +336,15 @@ export class Runtime implements Runs {
     return { id, runs: oldestFirst.map(runOf), messages };
   }
 
-  agents(): { name: string; description: string; input_schema: unknown; output_schema: unknown; limits: Limits; tool_groups: string[] }[] {
+  agents(): {
+    name: string;
+    description: string;
+    input_schema: unknown;
+    output_schema: unknown;
+    limits: Limits;
+    tool_groups: string[];
+    tiers: string[];
+  }[] {
     return [...this.agentsByName.values()].map(({ spec }) => ({
       name: spec.name,
       description: spec.description,
@@ -344,6 +352,7 @@ export class Runtime implements Runs {
       output_schema: spec.outputSchema ?? null,
       limits: spec.limits,
       tool_groups: [...new Set(spec.tools.map(({ group }) => group))],
+      tiers: spec.tiers.map(({ name }) => name),
     }));
   }
 

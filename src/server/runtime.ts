@@ -20,6 +20,8 @@ export type AgentDescription = {
   readonly output_schema: unknown;
   readonly limits: Limits;
   readonly tool_groups: readonly string[];
+  /** Names of its tiers, in order of preference. */
+  readonly tiers?: readonly string[];
 };
 
 /** A page of a list. `next` is the cursor of the following page, `null` at the end. */

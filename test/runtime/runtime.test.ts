@@ -129,6 +129,11 @@ test("a no is told to the model, and the tool is not run", async () => {
   await run.answer({ id: waiting_for?.[0]?.id ?? "", approve: false, reason: "not to Ada" });
   expect(await run.result()).toMatchObject({ status: "done", output: "then not" });
   expect(provider.book.entries[1]?.request.json().messages.at(-1)).toMatchObject({ role: "tool", content: "Error: not to Ada" });
+  expect((await runtime.facts(run.id)).data.find((fact) => fact.type === "tool.refused")).toMatchObject({
+    tool: "send",
+    group: "post",
+    error: { code: "tool_denied" },
+  });
 });
 
 test("a run whose budget is gone asks, and goes on with what is granted", async () => {
@@ -154,6 +159,36 @@ test("a run whose budget is gone ends as exhausted when it may ask nobody", asyn
     error: { code: "budget_exceeded" },
   });
   expect(provider.book.entries).toHaveLength(0);
+});
+
+test("a stopped call of a model whose price has steps is charged what was streamed", async () => {
+  const provider = await startFaultServer((request) =>
+    chatScript(request, { text: "one two three four five six seven eight nine ten", paceMs: 20 }),
+  );
+  const runtime = await createRuntime({
+    store: sqlite(":memory:"),
+    env: {},
+    providers: { openai: openai({ baseURL: `${provider.url}/v1`, apiKey: "sk-test" }) },
+    tiers: { main: { provider: "openai", model: "gpt-6-luna" } },
+    agents: [single],
+  });
+  onTestFinished(async () => {
+    await runtime.close();
+    await provider.close();
+  });
+  expect(runtime.spec("single").tiers[0]?.price.long?.length).toBeGreaterThan(0);
+  const run = await runtime.start({ agent: "single", input: "count" });
+  let hold = 0;
+  for await (const event of run) {
+    if (event.type === "call.started") hold = event.hold_microusd;
+    if (event.type === "text.delta" && event.offset === 0) await run.cancel();
+    if (event.type === "call.finished") {
+      expect(event).toMatchObject({ finish: "cancelled", usage: { estimated: true } });
+      expect(event.cost_microusd).toBeGreaterThan(0);
+      expect(event.cost_microusd).toBeLessThan(hold);
+    }
+  }
+  expect((await run.result()).status).toBe("cancelled");
 });
 
 test("the deadline ends a call that takes longer", async () => {
