@@ -1,13 +1,15 @@
 /** `POST /v1/runs`: one start, answered as the client prefers: the Run at its end, at once, or its events. */
 import { errorBody } from "../../protocol/errors.ts";
+import type { RunHandle } from "../../protocol/runs.ts";
 import { readBody } from "../body.ts";
 import { startSchema } from "../command-schemas.ts";
 import { decode } from "../decode.ts";
 import { eventStream } from "../event-stream.ts";
+import { failure } from "../failure.ts";
 import { parseIdempotencyKey } from "../idempotency-key.ts";
 import { preferredForm } from "../negotiation.ts";
 import { Position } from "../position.ts";
-import { parsePrefer, preferenceApplied } from "../preference.ts";
+import { type Preference, parsePrefer, preferenceApplied } from "../preference.ts";
 import { errorReply, type Headers, jsonReply } from "../reply.ts";
 import type { Route, RouteInput } from "../route.ts";
 import { cancelAbandoned, draining, startRun } from "../start.ts";
@@ -16,18 +18,34 @@ import { replayedHeader } from "./runs.ts";
 
 export const startRoute: Route = { method: "POST", path: "/v1/runs", access: "caller", serve: start };
 
-async function start({ context, request, caller }: RouteInput): Promise<Response> {
-  const { settings, runtime } = context;
+async function start(input: RouteInput): Promise<Response> {
+  const { context, request, caller } = input;
   const key = parseIdempotencyKey(request.req.header("idempotency-key"));
   const form = preferredForm(request.req.header("accept"), "application/json");
   const prefer = parsePrefer(request.req.header("prefer"));
-  const body = decode(startSchema, await readBody(request.req.raw, settings.limits));
+  const body = decode(startSchema, await readBody(request.req.raw, context.settings.limits));
   const handle = await startRun(context, body, caller, key);
   const headers: Headers = { location: `/v1/runs/${handle.id}`, ...replayedHeader(handle.replayed) };
   const abandon = () => {
     if (body.cancel_on_disconnect) cancelAbandoned(context, handle.id, caller);
   };
+  try {
+    return await answer(input, handle, { form, prefer, headers, abandon });
+  } catch (error) {
+    // It was accepted and goes on: whoever is told of a failure must be able to find it, or would start (and pay) again.
+    const told = context.drain.draining.aborted ? draining(context, handle.id).body : failure(error, context, "answering a start");
+    return errorReply({ ...told, run: handle.id }, headers);
+  }
+}
 
+type Reply = { form: string; prefer: Preference; headers: Headers; abandon: () => void };
+
+async function answer(
+  { context, request, caller }: RouteInput,
+  handle: RunHandle,
+  { form, prefer, headers, abandon }: Reply,
+): Promise<Response> {
+  const { settings, runtime } = context;
   if (form === "text/event-stream") {
     const reader = handle.events();
     const outgoing = request.env?.outgoing;
