@@ -186,21 +186,18 @@ export class OwnedRun {
     return this.performing.size > 0;
   }
 
-  /** The process is ending: what is being performed is stopped, and that is how it ended. Work that may be done again is left open. */
+  /**
+   * The process is ending: what is being performed is stopped, and that is how it ended. Work that may be done again is left open.
+   * A call is lost, as in a crash, but charged for what was streamed: it takes none of the request's retries, which are for providers.
+   */
   interrupt(): void {
     for (const [ordinal, performing] of [...this.performing]) {
       this.performing.delete(ordinal);
       const account = performing.stop();
       const ask = this.live.live.get(ordinal);
       if (ask?.kind === "call") {
-        const shown = this.calls.get(ordinal)?.text.length ?? 0;
-        this.push(
-          failure(
-            ordinal,
-            { code: "interrupted", message: "the process ended during this call", retryable: true, call: callId(ordinal), shown },
-            account,
-          ),
-        );
+        const error: WorkError = { code: "lost", message: "the process ended during this call", retryable: true, call: callId(ordinal) };
+        this.push(failure(ordinal, error, account));
       } else if (ask?.kind === "tool" && ask.class === "once") this.push(unknownTool(ordinal));
     }
   }
