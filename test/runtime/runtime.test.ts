@@ -4,7 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { agent, type Config, createRuntime, type Run, type Runtime, type RuntimeExtras, sqlite, tool, vllm } from "../../src/index.ts";
+import {
+  agent,
+  type Config,
+  createRuntime,
+  openai,
+  type Run,
+  type Runtime,
+  type RuntimeExtras,
+  sqlite,
+  tool,
+  vllm,
+} from "../../src/index.ts";
 import { type ChatAnswer, chatScript } from "../../src/testing/fault-chat.ts";
 import { type FaultRequest, type FaultServer, startFaultServer } from "../../src/testing/fault-server.ts";
 
