@@ -72,6 +72,15 @@ export type AskOutput = { readonly approve?: boolean; readonly reason?: string; 
 export type LookupInput = { readonly tier: string; readonly messages: readonly Message[] };
 export type LookupOutput = { readonly hit: CallOutput | null };
 
+/** What each kind of work is asked for with. */
+export type WorkInputs = {
+  readonly call: CallInput;
+  readonly tool: ToolInput;
+  readonly sleep: SleepInput;
+  readonly ask: AskInput;
+  readonly lookup: LookupInput;
+};
+
 /**
  * `lost`: the process died during the work; whether it took effect is not known, and it was charged.
  * `limit_hit`, `budget_exceeded`, `forbidden`, `tool_not_found`, `tool_denied` with `denied: true`: it was never started.

@@ -46,6 +46,7 @@ const rules: Record<string, readonly string[]> = {
   "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
   "src/runtime/": [
     "src/runtime/",
+    "src/stores/store.ts",
     "src/protocol/",
     "machines/",
     "src/limits/",

@@ -18,11 +18,11 @@ export function appraise(
   return (kind, input) => {
     const hash = inputHash(input);
     if (kind === "call") {
-      const problem = callProblem(input as unknown as CallInput, spec, sensitive, providers);
+      const problem = callProblem(input as CallInput, spec, sensitive, providers);
       return { class: "call", hash, ...(problem && { problem }) };
     }
     if (kind !== "tool") return { class: kind, hash };
-    const use = input as unknown as ToolInput;
+    const use = input as ToolInput;
     const exposed = spec.tools.find(({ name }) => name === use.name);
     const problem = toolProblem(use, exposed && toolOf(use.name), spec);
     return { class: exposed?.class ?? "pure", hash, ...(problem && { problem }) };

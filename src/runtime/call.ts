@@ -52,9 +52,8 @@ export class Call {
   private half = "";
   private begun = false;
 
-  /** Null when the work cannot be performed as it is; then {@link problem} says why. */
-  static of(deps: CallDeps, work: Work, report: Reporter): Call | WorkError {
-    const input = work.ask.input as unknown as CallInput;
+  /** The call, ready to begin; or the error as which it ends without having been made. */
+  static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter): Call | WorkError {
     const tier = tierOf(work.spec, input.tier);
     const provider = tier && deps.providers.get(tier.provider);
     const call = callId(work.ask.ordinal);
@@ -179,7 +178,7 @@ export class Call {
       ...(end.opaque && { opaque: end.opaque }),
       ...this.structured(end),
     };
-    return { ok: true, value: output as unknown as Json, account: this.chargedFor(end) };
+    return { ok: true, value: output, account: this.chargedFor(end) };
   }
 
   private failed(error: WorkError, end?: ProviderEnd): Outcome {
@@ -190,7 +189,7 @@ export class Call {
       call: callId(this.work.ask.ordinal),
       shown: this.text.length,
     };
-    return { ok: false, value: value as unknown as Json, account: end ? this.chargedFor(end) : this.account() };
+    return { ok: false, value: value, account: end ? this.chargedFor(end) : this.account() };
   }
 
   private structured(end: ProviderEnd): { value: Json } | { problem: string } | undefined {

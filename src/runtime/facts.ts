@@ -2,14 +2,14 @@
  * The facts about work, made from asks and outcomes: `call.*`, `tool.*`, `input.*`. Machines emit only what they alone know.
  * A fact here is without `run` and `seq`: the writer gives those.
  */
-import type { AskInput, CallInput, CallOutput, ToolInput, ToolOutput, WorkError } from "../../machines/work.ts";
+import type { CallOutput, ToolOutput, WorkError } from "../../machines/work.ts";
 import { asError } from "../../machines/work.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId, toolId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Usage } from "../protocol/run.ts";
 import type { AgentSpec } from "./agent.ts";
-import type { Account, ActorFact, Ask } from "./run.ts";
+import type { Account, ActorFact, Ask, AskOf } from "./run.ts";
 
 export type NewFact = ActorFact & { readonly at: string };
 
@@ -34,7 +34,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
   const base = { at, actor: askerOf(ask) };
   switch (ask.kind) {
     case "call": {
-      const input = ask.input as unknown as CallInput;
+      const input = ask.input;
       const model = spec.tiers.find((tier) => tier.name === input.tier)?.model ?? "";
       return {
         type: "call.started",
@@ -48,7 +48,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
       };
     }
     case "tool": {
-      const input = ask.input as unknown as ToolInput;
+      const input = ask.input;
       return {
         type: "tool.started",
         ...base,
@@ -60,7 +60,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
       };
     }
     case "ask": {
-      const { expiresMs: _expiresMs, ...asked } = ask.input as unknown as AskInput;
+      const { expiresMs: _expiresMs, ...asked } = ask.input;
       return {
         type: "input.requested",
         ...base,
@@ -92,7 +92,7 @@ export function endedFact(ask: Ask, spec: AgentSpec, at: string, ending: Ending)
     case "call":
       return { ...base, ...callFinished(ask, spec, ending, error) };
     case "tool": {
-      const { name } = ask.input as unknown as ToolInput;
+      const { name } = ask.input;
       const fact = { ...base, id: toolId(ask.ordinal), tool: name, group: groupOf(spec, name) };
       const duration_ms = ending.account?.durationMs ?? 0;
       if (error) return { type: "tool.failed", ...fact, error: asError(error), duration_ms };
@@ -117,12 +117,12 @@ export function stoppedFact(ask: Ask, spec: AgentSpec, at: string, account: Acco
   const base = { at, actor: askerOf(ask) };
   switch (ask.kind) {
     case "call": {
-      const { tier } = ask.input as unknown as CallInput;
+      const { tier } = ask.input;
       const model = account?.model ?? spec.tiers.find((candidate) => candidate.name === tier)?.model ?? "";
       return { ...base, type: "call.finished", call: callId(ask.ordinal), finish: "cancelled", text, model, ...accountFields(account) };
     }
     case "tool": {
-      const { name } = ask.input as unknown as ToolInput;
+      const { name } = ask.input;
       const error = { code: "cancelled", message: "the tool was stopped", retryable: false };
       return {
         ...base,
@@ -149,17 +149,17 @@ export function refusedFact(
   error: WorkError | { readonly code: string; readonly message: string; readonly retryable: boolean },
 ): NewFact | null {
   if (ask.kind !== "tool") return null;
-  const { name } = ask.input as unknown as ToolInput;
+  const { name } = ask.input;
   return { type: "tool.refused", at, actor: askerOf(ask), id: toolId(ask.ordinal), tool: name, group: groupOf(spec, name), error };
 }
 
 function callFinished(
-  ask: Ask,
+  ask: AskOf<"call">,
   spec: AgentSpec,
   { value, account, text }: Ending,
   error: WorkError | null,
 ): { type: string; [key: string]: unknown } {
-  const { tier } = ask.input as unknown as CallInput;
+  const { tier } = ask.input;
   const model = account?.model || spec.tiers.find((candidate) => candidate.name === tier)?.model || "";
   const fact = { type: "call.finished", call: callId(ask.ordinal) };
   if (error?.code === "lost") return { ...fact, finish: "lost", model, ...accountFields(account) };

@@ -12,7 +12,6 @@ import type { AnyStateMachine, InspectionEvent } from "xstate";
 import type { Channel } from "../channels/channel.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
-import type { Json } from "../protocol/json.ts";
 import type { Message } from "../protocol/messages.ts";
 import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
@@ -239,7 +238,7 @@ export class Host {
   private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
     const history = info.session === undefined ? [] : await this.history(info);
     const owned = this.adopt({ id: run, info, epoch, progress: emptyProgress, spentNano: 0, status: "running" }, spec, undefined, history);
-    owned.push({ type: "start", ...(history.length > 0 && { history: history as unknown as Json }), ...(cancel && { cancel }) });
+    owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
   private async history(info: RunInfo): Promise<readonly Message[]> {

@@ -5,7 +5,6 @@
 import * as Cause from "effect/Cause";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
-import type { ToolInput } from "../../machines/work.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { AgentSpec } from "./agent.ts";
@@ -52,7 +51,7 @@ export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: Age
   return {
     perform(work, report) {
       if (work.ask.kind === "call") {
-        const call = Call.of(deps, work, report);
+        const call = Call.of(deps, work, work.ask.input, report);
         if (call instanceof Call) {
           const stop = run(call.effect, report);
           return {
@@ -62,14 +61,14 @@ export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: Age
             },
           };
         }
-        return { stop: asStop(run(Effect.succeed({ ok: false, value: call as unknown as Json }), report)) };
+        return { stop: asStop(run(Effect.succeed({ ok: false, value: call }), report)) };
       }
       if (work.ask.kind === "tool") {
-        const { name } = work.ask.input as unknown as ToolInput;
+        const { name } = work.ask.input;
         const tool = deps.toolOf(work.spec, name);
         if (!tool)
           return { stop: asStop(run(Effect.succeed(failure("tool_not_found", `there is no tool "${name}" in this process`)), report)) };
-        return { stop: asStop(run(performTool(tool, work, report, deps.clock), report)) };
+        return { stop: asStop(run(performTool(tool, work, work.ask.input.input, report, deps.clock), report)) };
       }
       // No cache is configured in this version: a lookup finds nothing.
       return { stop: asStop(run(Effect.succeed({ ok: true, value: { hit: null } }), report)) };

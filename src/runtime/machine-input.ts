@@ -26,7 +26,7 @@ export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonl
     parallelTools: spec.parallelTools,
   };
   // `single` is the request machine itself: it shows no tools, since nothing would answer what they ask for.
-  return { limits: info.limits, agent: (spec.machine.startsWith("single@") ? { ...input, tools: undefined } : input) as unknown as Json };
+  return { limits: info.limits, agent: spec.machine.startsWith("single@") ? { ...input, tools: undefined } : input };
 }
 
 /** A string or `{messages}` is a conversation; any other input is shown to the model as JSON. */

@@ -9,7 +9,7 @@
  *  4. Once dropped (fenced, lease over, quarantined) it does nothing any more.
  */
 import type { InspectionEvent } from "xstate";
-import type { AskInput, SleepInput, WorkError } from "../../machines/work.ts";
+import type { WorkError } from "../../machines/work.ts";
 import type { Channel, OpenCall } from "../channels/channel.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId } from "../protocol/ids.ts";
@@ -32,7 +32,7 @@ import { endedFact, factOf, groupOf, type NewFact, refusedFact, startedFact, sto
 import type { Interpreter, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import type { Reserving } from "./reserve.ts";
-import type { Account, Ask, Input, LiveRun, OutcomeInput, Turn } from "./run.ts";
+import type { Account, Ask, AskOf, Input, LiveRun, OutcomeInput, Turn } from "./run.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 const maxAhead = 8;
@@ -328,7 +328,7 @@ export class OwnedRun {
     const value = outcome ? outcome.value : (input as { value: Json }).value;
     const fact = endedFact(ask, this.spec, iso, { ok, value, account, text });
     if (fact) facts.push(fact);
-    if (fact?.type === "call.finished") this.keepText(ask, typeof fact.text === "string" ? fact.text : "");
+    if (fact && ask.kind === "call") this.keepText(ask, typeof fact.text === "string" ? fact.text : "");
     this.forget(ask.ordinal);
   }
 
@@ -357,8 +357,8 @@ export class OwnedRun {
     this.forget(ask.ordinal);
   }
 
-  private keepText(ask: Ask, text: string): void {
-    if ((ask.input as { for?: string }).for === "answer" && text !== "") this.lastAnswer = { ordinal: ask.ordinal, text };
+  private keepText(ask: AskOf<"call">, text: string): void {
+    if (ask.input.for === "answer" && text !== "") this.lastAnswer = { ordinal: ask.ordinal, text };
   }
 
   private forget(ordinal: number): void {
@@ -397,7 +397,7 @@ export class OwnedRun {
       ...this.progress,
       finishedAt: this.info.createdAt + turn.at,
       output,
-      ...(end.error && { error: end.error as unknown as Json }),
+      ...(end.error && { error: end.error }),
       ...(end.tier !== undefined && { tier: end.tier }),
     };
     return {
@@ -417,8 +417,7 @@ export class OwnedRun {
 
   private waitingFor(): { id: string; kind: InputKind }[] {
     const waits: { id: string; kind: InputKind }[] = [];
-    for (const ask of this.live.live.values())
-      if (ask.kind === "ask") waits.push({ id: askId(ask.ordinal), kind: (ask.input as unknown as AskInput).kind });
+    for (const ask of this.live.live.values()) if (ask.kind === "ask") waits.push({ id: askId(ask.ordinal), kind: ask.input.kind });
     return waits;
   }
 
@@ -440,9 +439,9 @@ export class OwnedRun {
   /** Waits end in time: a sleep with its jitter (upward, a quarter at most), a question with its expiry, both with the run's deadline. */
   private dueOf(ask: Ask, now: number): number | undefined {
     const deadline = this.info.createdAt + this.info.limits.deadline_ms;
-    if (ask.kind === "ask") return Math.min(deadline, now + (ask.input as unknown as AskInput).expiresMs);
+    if (ask.kind === "ask") return Math.min(deadline, now + ask.input.expiresMs);
     if (ask.kind !== "sleep") return undefined;
-    const { ms, jitter } = ask.input as unknown as SleepInput;
+    const { ms, jitter } = ask.input;
     return Math.min(deadline, Math.round(now + ms * (jitter ? 1 + this.deps.scheduler.random() / 4 : 1)));
   }
 
@@ -504,7 +503,7 @@ export class OwnedRun {
     let open: OpenCall | undefined;
     if (ask.kind === "call") {
       const actor = ask.path.slice(0, ask.path.lastIndexOf("/"));
-      open = { call: callId(ordinal), for: (ask.input as { for: "answer" | "internal" }).for, actor, text: "", reasoning: "" };
+      open = { call: callId(ordinal), for: ask.input.for, actor, text: "", reasoning: "" };
       this.calls.set(ordinal, open);
       this.deps.channel.openCall(this.id, open);
     }
@@ -550,7 +549,7 @@ export class OwnedRun {
         retryable: false,
         details: { which: "deadline" },
       });
-    if (ask.kind === "sleep") return { type: "outcome", ordinal, ok: true, value: { ms: (ask.input as unknown as SleepInput).ms } };
+    if (ask.kind === "sleep") return { type: "outcome", ordinal, ok: true, value: { ms: ask.input.ms } };
     return failure(ordinal, { code: "timeout", message: "nobody answered in time", retryable: false });
   }
 
@@ -565,7 +564,7 @@ const failure = (ordinal: number, error: WorkError, account?: Account): OutcomeI
   type: "outcome",
   ordinal,
   ok: false,
-  value: error as unknown as Json,
+  value: error,
   ...(account && { account }),
 });
 
@@ -596,8 +595,8 @@ const unknownTool = (ordinal: number): OutcomeInput =>
   });
 
 /** A top-up raises the run's own limit. */
-function raise(ask: Ask, input: Input): { raiseNano?: number } {
-  if ((ask.input as unknown as AskInput).kind !== "budget" || input.type !== "message") return {};
+function raise(ask: AskOf<"ask">, input: Input): { raiseNano?: number } {
+  if (ask.input.kind !== "budget" || input.type !== "message") return {};
   const amount = (input.value as { amount_microusd?: number }).amount_microusd;
   return amount === undefined ? {} : { raiseNano: Math.round(amount * 1_000) };
 }

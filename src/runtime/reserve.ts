@@ -5,10 +5,10 @@ import { countInput } from "../money/tokens.ts";
 import type { Provider, ToolSpec } from "../providers/provider.ts";
 import type { MeterRef, Reserve, RunInfo } from "../stores/store.ts";
 import type { AgentSpec, TierSpec } from "./agent.ts";
-import type { Ask } from "./run.ts";
+import type { AskOf } from "./run.ts";
 
 /** Undefined: the ask needs no money because it will not be performed (unknown tier; the interpreter says so). */
-export type Reserving = (ask: Ask, spec: AgentSpec, info: RunInfo) => Reserve | undefined;
+export type Reserving = (ask: AskOf<"call">, spec: AgentSpec, info: RunInfo) => Reserve | undefined;
 
 /** Below this many output tokens an answer makes no sense: the call is denied instead of cut. */
 const minTokens = 16;
@@ -52,7 +52,7 @@ export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provide
 /** `systemPerHourNano`: the budget of the whole system; no meter where there is none. `now` in ms since the epoch. */
 export function reserving(providers: ReadonlyMap<string, Provider>, systemPerHourNano: number | undefined, now: () => number): Reserving {
   return (ask, spec, info) => {
-    const input = ask.input as unknown as CallInput;
+    const input = ask.input;
     const tier = tierOf(spec, input.tier);
     const provider = tier && providers.get(tier.provider);
     if (!tier || !provider) return undefined;

@@ -11,7 +11,7 @@
 import { hash as digest } from "node:crypto";
 import { type AnyActorRef, type AnyStateMachine, createActor, type InspectionEvent } from "xstate";
 import type { Meters, SupervisorInput, SupervisorOutput, WorkAsked, WorkDenied } from "../../machines/supervisor.ts";
-import type { WorkError, WorkKind } from "../../machines/work.ts";
+import type { WorkError, WorkInputs, WorkKind } from "../../machines/work.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { bindSystem, type WorkRef } from "./work-logic.ts";
@@ -49,14 +49,15 @@ export type Account = {
 };
 
 /** Work that was asked for and let through by the supervisor. */
-export type Ask = {
+export type Ask = { readonly [K in WorkKind]: AskOf<K> }[WorkKind];
+export type AskOf<K extends WorkKind> = {
   readonly ordinal: number;
   /** Ids from the root: `run/agent/request-2/call`. */
   readonly path: string;
-  readonly kind: WorkKind;
+  readonly kind: K;
   readonly class: string;
   readonly hash: string;
-  readonly input: Json;
+  readonly input: WorkInputs[K];
 };
 
 /** A fact as it leaves a machine, with the path of its actor. */
@@ -169,7 +170,8 @@ export class LiveRun {
   ask(kind: WorkKind, input: Json, self: AnyActorRef): void {
     const path = this.path(self);
     const appraised = this.appraise(kind, input);
-    const ask: Live = {
+    // A machine invokes each kind with the input that machines/work.ts declares for it.
+    const ask = {
       ordinal: this.nextOrdinal++,
       path,
       kind,
@@ -177,7 +179,7 @@ export class LiveRun {
       class: appraised.class,
       hash: appraised.hash,
       ref: self as WorkRef,
-    };
+    } as Live;
     for (const other of this.live.values()) if (other.path === path) throw new Error(`two living pieces of work at one path: ${path}`);
     this.asks.push(ask);
     this.live.set(ask.ordinal, ask);
@@ -229,7 +231,7 @@ export class LiveRun {
     this.live.delete(ordinal);
     this.ordinals.delete(work.ref);
     // An outcome that is not ok holds a WorkError by construction of whoever made it.
-    work.ref.send(ok ? { type: "work.done", value } : { type: "work.failed", error: value as unknown as WorkError });
+    work.ref.send(ok ? { type: "work.done", value } : { type: "work.failed", error: value as WorkError });
   }
 
   /** Asks the supervisor about one ask; it may already be gone by what an earlier denial led to. */
@@ -237,7 +239,7 @@ export class LiveRun {
     if (!this.live.has(ask.ordinal) || this.root?.getSnapshot().status !== "active") return;
     const problem = this.problems.get(ask.ordinal);
     this.problems.delete(ask.ordinal);
-    const attempt = ask.kind === "call" ? (ask.input as { attempt?: number }).attempt : undefined;
+    const attempt = ask.kind === "call" ? ask.input.attempt : undefined;
     const asked: WorkAsked = {
       type: "work.asked",
       ordinal: ask.ordinal,

@@ -395,10 +395,16 @@ export class Runtime implements Runs {
   async close(graceMs = 0): Promise<void> {
     this.draining = true;
     this.cancelPurge();
-    await this.host.close(graceMs);
-    await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
-    await this.store.close();
-    await this.options.onClosed?.();
+    // The scheduler's timers keep no process alive. With nothing else open, a process would end within the wait below.
+    const alive = setInterval(() => {}, 1_000);
+    try {
+      await this.host.close(graceMs);
+      await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
+      await this.store.close();
+      await this.options.onClosed?.();
+    } finally {
+      clearInterval(alive);
+    }
   }
 
   // --- private

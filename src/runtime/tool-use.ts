@@ -1,13 +1,13 @@
 /** Performs one use of a tool: with its arguments parsed again, a time limit, an abort signal and a cap on what the model gets. */
 import * as Effect from "effect/Effect";
-import type { ToolInput, ToolOutput, WorkError } from "../../machines/work.ts";
+import type { ToolOutput, WorkError } from "../../machines/work.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import type { Tool } from "./tool.ts";
 
-export function performTool(tool: Tool, work: Work, report: Reporter, clock: () => number): Effect.Effect<Outcome> {
-  const { input } = work.ask.input as unknown as ToolInput;
+/** `input`: the arguments as the model gave them. */
+export function performTool(tool: Tool, work: Work, input: Json, report: Reporter, clock: () => number): Effect.Effect<Outcome> {
   return Effect.suspend(() => {
     const startedAt = clock();
     const limitMs = Math.max(1, Math.min(tool.timeoutMs, work.remainingMs));
@@ -20,7 +20,7 @@ export function performTool(tool: Tool, work: Work, report: Reporter, clock: () 
       model: "",
       durationMs: Math.round(clock() - startedAt),
     });
-    const failed = (error: WorkError): Outcome => ({ ok: false, value: error as unknown as Json, account: account() });
+    const failed = (error: WorkError): Outcome => ({ ok: false, value: error, account: account() });
     const parsed = tool.parse(input);
     if (!parsed.ok) return Effect.succeed(failed({ code: "tool_failed", message: parsed.message, retryable: false }));
     return Effect.tryPromise({
@@ -38,7 +38,7 @@ export function performTool(tool: Tool, work: Work, report: Reporter, clock: () 
         orElse: () => Effect.fail(new EscapementError("timeout", `the tool took longer than ${limitMs} ms`)),
       }),
       Effect.match({
-        onSuccess: (output) => ({ ok: true, value: forModel(output, tool.resultBytes) as unknown as Json, account: account() }),
+        onSuccess: (output) => ({ ok: true, value: forModel(output, tool.resultBytes), account: account() }),
         onFailure: (error): Outcome =>
           // Whether a `once` tool that ran out of time took effect is not known.
           error instanceof EscapementError && error.code === "timeout" && tool.class === "once"
