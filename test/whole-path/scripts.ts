@@ -23,18 +23,20 @@ export type Scripts = {
 
 type Message = { readonly role: string; readonly content?: unknown };
 const messagesOf = (request: FaultRequest): readonly Message[] => request.json().messages;
-/** The run's input: what the last person said before any answer of this run. */
-const inputOf = (request: FaultRequest): string => String(messagesOf(request).find(({ role }) => role === "user")?.content);
+const saidIn = (request: FaultRequest): readonly string[] =>
+  messagesOf(request).flatMap(({ role, content }) => (role === "user" ? [String(content)] : []));
 
 const isScript = (answer: Answer): answer is Script => Array.isArray(answer);
 
 export async function startScripts(): Promise<Scripts> {
   const scripts = new Map<string, (asked: Asked) => Answer>();
   const counts = new Map<string, number>();
+  /** Turns of a session come before the run's own input, and words about a bad answer after it. */
+  const inputOf = (request: FaultRequest): string | undefined => saidIn(request).findLast((said) => scripts.has(said));
   const server = await startFaultServer((request) => {
     const input = inputOf(request);
-    const script = scripts.get(input);
-    if (!script) throw new Error(`no script for the input ${JSON.stringify(input)}`);
+    const script = input === undefined ? undefined : scripts.get(input);
+    if (input === undefined || !script) throw new Error(`no script for ${JSON.stringify(saidIn(request).at(-1)?.slice(0, 200))}`);
     const call = counts.get(input) ?? 0;
     counts.set(input, call + 1);
     const results = messagesOf(request).filter(({ role }) => role === "tool").length;
