@@ -314,6 +314,14 @@ describe("SIGKILL", () => {
 });
 
 describe("SIGTERM", () => {
+  test("sent on the line that says ready: exits 0, as it does at any other time", { timeout: 120_000 }, async () => {
+    const { serve } = await world();
+    const server = await serve();
+    const exit = await server.end("SIGTERM");
+    expect({ code: exit.code, signal: exit.signal }).toEqual({ code: 0, signal: null });
+    console.log(`SIGTERM with nothing to do: exit 0 after ${Math.round(exit.ms)} ms`);
+  });
+
   test("drains, exits 0 within 5 s, and what ran goes on at the next start", { timeout: 120_000 }, async () => {
     const { scripts, serve } = await world();
     scripts.on("drained", ({ call }) =>
