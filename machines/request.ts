@@ -110,7 +110,11 @@ export const requestMachine = setup({
     // of a failed call
     isLost: ({ context }, { error }: { error: unknown }) => workError(error).code === "lost" && context.lost < maxLost,
     needsBudget: ({ context }, { error }: { error: unknown }) =>
-      workError(error).code === "budget_exceeded" && context.input.onBudget === "ask" && context.topUps < maxTopUps,
+      workError(error).code === "budget_exceeded" &&
+      // A top-up raises the run's own limit; of another level it would change nothing.
+      (workError(error).details?.level ?? "run") === "run" &&
+      context.input.onBudget === "ask" &&
+      context.topUps < maxTopUps,
     isNo: (_, { approve }: { approve: boolean | undefined }) => approve === false,
     isLimit: (_, { error }: { error: unknown }) => ["limit_hit", "budget_exceeded"].includes(workError(error).code),
     isOurs: (_, { error }: { error: unknown }) => ["invalid_request", "forbidden", "internal"].includes(workError(error).code),

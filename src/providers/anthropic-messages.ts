@@ -252,6 +252,7 @@ class AnthropicReader implements Reader {
       case "input_json_delta":
         this.#output.began();
         this.#tools?.append(Number(index), string(delta.partial_json));
+        this.#output.hidden(string(delta.partial_json));
         this.#checkTools();
         break;
       case "thinking_delta":

@@ -74,6 +74,11 @@ export class Call implements Receiver, SseHandler, Output {
     this.#add("reasoning", text);
   }
 
+  hidden(text: string): void {
+    this.began();
+    if (text !== "" && !this.#ended) this.#sink({ type: "hidden", text });
+  }
+
   began(): void {
     if (this.#begun) return;
     this.#begun = true;
@@ -135,12 +140,12 @@ export class Call implements Receiver, SseHandler, Output {
     this.#body!.push(chunk);
     this.#bodyBytes += chunk.length;
     if (this.#status >= 300) {
-      if (this.#bodyBytes >= maxErrorBytes) this.#fail(this.#statusError());
+      if (this.#bodyBytes >= maxErrorBytes) this.#fail(this.#statusError(), { rejected: true });
     } else if (this.#bodyBytes > maxEventLength) this.overflow();
   }
 
   end(): void {
-    if (this.#status >= 300) this.#fail(this.#statusError());
+    if (this.#status >= 300) this.#fail(this.#statusError(), { rejected: true });
     else if (this.#parser) {
       this.#parser.end();
       if (!this.#ended) this.#settle("the stream ended without its end mark");
@@ -153,11 +158,11 @@ export class Call implements Receiver, SseHandler, Output {
   }
 
   fail(failure: Failure): void {
-    if (this.#status >= 300) this.#fail(this.#statusError());
+    if (this.#status >= 300) this.#fail(this.#statusError(), { rejected: true });
     else if (this.#reader.proven) this.#succeed();
     else {
       const error = transportError(this.#speaker, failure, this.#status !== 0, this.#delivered, this.#requestId);
-      this.#fail(error, failure.unsent);
+      this.#fail(error, failure.unsent ? { unsent: true } : {});
     }
   }
 
@@ -234,7 +239,7 @@ export class Call implements Receiver, SseHandler, Output {
     });
   }
 
-  #fail(error: ErrorBody, unsent = false): void {
+  #fail(error: ErrorBody, nothing: { unsent?: true; rejected?: true } = {}): void {
     if (this.#ended) return;
     this.#exchange?.abort();
     this.#end({
@@ -242,7 +247,7 @@ export class Call implements Receiver, SseHandler, Output {
       model: this.#model,
       error,
       ...(this.#limits && { limits: this.#limits }),
-      ...(unsent && { unsent }),
+      ...nothing,
     });
   }
 

@@ -225,8 +225,10 @@ class ChatReader implements Reader {
       const key = typeof call.index === "number" ? call.index : position;
       this.#tools.open(key, string(call.id) || undefined, string(made.name) || undefined);
       // Ollama's own form gives an object.
-      if (typeof made.arguments === "string") this.#tools.append(key, made.arguments);
-      else if (asAnswer(made.arguments)) this.#tools.append(key, JSON.stringify(made.arguments));
+      if (typeof made.arguments === "string") {
+        this.#tools.append(key, made.arguments);
+        this.#output.hidden(made.arguments);
+      } else if (asAnswer(made.arguments)) this.#tools.append(key, JSON.stringify(made.arguments));
       if (this.#tools.problem) this.#output.reject("invalid_output", this.#tools.problem);
     }
   }

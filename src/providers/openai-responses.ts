@@ -149,6 +149,7 @@ class ResponsesReader implements Reader {
       case "response.function_call_arguments.delta":
         this.#output.began();
         this.#tools?.append(Number(value.output_index), string(value.delta));
+        this.#output.hidden(string(value.delta));
         this.#checkTools();
         break;
       case "response.function_call_arguments.done":

@@ -65,9 +65,13 @@ export type ProviderEnd = {
   readonly limits?: RateLimits;
   /** Nothing left this machine: no connection, so nothing can have been charged. */
   readonly unsent?: boolean;
+  /** Answered by an error status instead of an answer: nothing was produced. */
+  readonly rejected?: boolean;
 };
 
+/** `hidden` text is output that is not shown (arguments of tools): it is only counted, for calls that are stopped or cut. */
 export type ProviderElement =
+  | { readonly type: "hidden"; readonly text: string }
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string }
   | ProviderEnd;

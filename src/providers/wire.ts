@@ -19,7 +19,9 @@ export type Written = { readonly path: string; readonly body: string };
 export interface Output {
   text(text: string): void;
   reasoning(text: string): void;
-  /** The model is at work though there is nothing to show: arguments of a tool. Ends the wait for the first token. */
+  /** Output that is not shown, to be counted: arguments of a tool. */
+  hidden(text: string): void;
+  /** The model is at work though there is nothing to show. Ends the wait for the first token. */
   began(): void;
   /** An error object of the provider within the stream. */
   error(value: unknown): void;

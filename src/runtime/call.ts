@@ -12,7 +12,7 @@ import { countText } from "../money/tokens.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
-import type { Provider, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
+import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
 import type { AgentSpec, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, tierOf, visibleTools } from "./reserve.ts";
@@ -48,6 +48,8 @@ export class Call {
   private firstAt: number | undefined;
   private text = "";
   private reasoning = "";
+  /** Output that is not shown: arguments of tools. */
+  private hidden = "";
   /** Half of a surrogate pair that waits for the other. */
   private half = "";
   private begun = false;
@@ -110,7 +112,17 @@ export class Call {
     Effect.callback<Outcome>((resume) => {
       this.begun = true;
       const abort = this.provider.stream(this.request(), (element) => {
+        try {
+          take(element);
+        } catch (error) {
+          abort();
+          const message = `reading the answer failed: ${error instanceof Error ? error.message : String(error)}`;
+          resume(Effect.succeed(this.failed({ code: "internal", message, retryable: false })));
+        }
+      });
+      const take = (element: ProviderElement): void => {
         if (element.type === "end") resume(Effect.succeed(this.ended(element)));
+        else if (element.type === "hidden") this.hidden += element.text;
         else if (element.type === "reasoning") {
           this.firstAt ??= this.deps.clock();
           this.reasoning += element.text;
@@ -124,7 +136,7 @@ export class Call {
             ),
           );
         }
-      });
+      };
       return Effect.sync(() => {
         abort();
         this.deps.health.report(this.key, "neutral");
@@ -196,8 +208,13 @@ export class Call {
     if (!this.input.structured || end.finish !== "stop") return undefined;
     const schema = this.deps.answerSchema(this.work.spec);
     if (!schema) return undefined;
-    const parsed = parseAnswer(this.text, schema);
-    return parsed.ok ? { value: parsed.value } : { problem: parsed.problem };
+    try {
+      const parsed = parseAnswer(this.text, schema);
+      // What the machine gets is what JSON gives back.
+      return parsed.ok ? { value: JSON.parse(JSON.stringify(parsed.value)) as Json } : { problem: parsed.problem };
+    } catch (error) {
+      return { problem: `The answer could not be checked: ${error instanceof Error ? error.message : String(error)}` };
+    }
   }
 
   // --- money
@@ -214,8 +231,7 @@ export class Call {
         model: end.model,
       });
     }
-    const refusedByStatus = end.error?.details?.status !== undefined && this.text === "" && this.reasoning === "";
-    if (end.unsent || refusedByStatus)
+    if (end.unsent || end.rejected)
       return this.accounted({ costNano: 0, inputTokens: 0, cachedTokens: 0, outputTokens: 0, estimated: false, model: end.model });
     // An answer without usage, or a call that may have been answered unseen: what was reserved. A cut stream: what was streamed.
     if (end.error && this.tier.stream) return { ...this.account(), model: end.model || this.tier.model };
@@ -245,7 +261,7 @@ export class Call {
 
   private streamedTokens(): number {
     const { tokenizer } = this.provider;
-    return (this.text === "" ? 0 : countText(this.text, tokenizer)) + (this.reasoning === "" ? 0 : countText(this.reasoning, tokenizer));
+    return [this.text, this.reasoning, this.hidden].reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
   }
 
   private request(): ProviderRequest {

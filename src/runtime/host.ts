@@ -13,6 +13,7 @@ import type { Channel } from "../channels/channel.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Message } from "../protocol/messages.ts";
+import { hasEnded } from "../protocol/run.ts";
 import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
@@ -20,6 +21,7 @@ import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
 import { OwnedRun } from "./owned-run.ts";
+import { lastTurn } from "./quarantine.ts";
 import { Divergence, replay } from "./recovery.ts";
 import type { Reserving } from "./reserve.ts";
 import { type Appraise, LiveRun } from "./run.ts";
@@ -54,6 +56,7 @@ const settleMs = 2_000;
 const parkAfterMs = 5_000;
 /** Runs of a session whose turns are shown to the next one. */
 const sessionRuns = 20;
+const sessionPage = 100;
 
 export class Host {
   readonly owner = `${hostname()}:${process.pid}:${nanoid(8)}`;
@@ -155,7 +158,27 @@ export class Host {
   async deliver(run: string, message: InboxMessage): Promise<void> {
     const owned = this.runs.get(run);
     if (owned) owned.message(message);
-    else await this.claim(run);
+    else {
+      await this.claim(run);
+      this.runs.get(run)?.message(message);
+    }
+  }
+
+  /** Ends a quarantined run for an operator: its money is settled, its session goes on, its readers hear of it. */
+  async endQuarantined(run: string, reason: string | undefined): Promise<void> {
+    const { store, scheduler, machines, channel } = this.options;
+    const [record] = await store.claim(this.owner, { now: scheduler.now(), limit: 1, machines, run, quarantined: true });
+    if (!record) return;
+    const { entry, facts } = lastTurn(record, reason, scheduler.now() - record.info.createdAt);
+    const result = await new Promise<EntryResult>((resolve) => this.journal.submit(entry, resolve));
+    if (result.type !== "written")
+      throw new EscapementError("unavailable", `the run could not be ended (${result.type}); try again`, { run });
+    channel.publish(
+      run,
+      facts.map((fact, i) => Object.assign(fact, { run, seq: result.firstSeq + i }) as unknown as Fact),
+    );
+    channel.release(run);
+    if (result.wakes !== undefined) void this.claim(result.wakes);
   }
 
   /** Takes over one run that may need an owner. */
@@ -220,6 +243,7 @@ export class Host {
       reserving: this.options.reserving,
       mayBegin: () => !this.closing && this.mayAct(),
       onGone: (gone, why, wakes) => this.gone(gone, why, wakes),
+      onDefect: (error, run) => this.options.onError?.(`a turn failed: ${error instanceof Error ? error.message : error}`, run),
       onIdle: (idle) => this.rest(idle),
       inspect: this.options.inspect,
     });
@@ -241,17 +265,25 @@ export class Host {
     owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
+  /** What was said in the session before this run, by this user: the last runs that ended with something said. */
   private async history(info: RunInfo): Promise<readonly Message[]> {
-    const { rows } = await this.options.store.list({
-      tenant: info.tenant,
-      ...(info.user !== undefined && { user: info.user }),
-      session: info.session as string,
-      limit: sessionRuns + 1,
-    });
+    const before: RunRecord[] = [];
+    for (let next: number | null | undefined; next !== null && before.length < sessionRuns; ) {
+      const page = await this.options.store.list({
+        tenant: info.tenant,
+        session: info.session as string,
+        limit: sessionPage,
+        ...(next !== undefined && { before: next }),
+      });
+      // A run without a user sees only runs without one.
+      for (const row of page.rows)
+        if (row.info.user === info.user && hasEnded(row.status) && row.info.createdAt <= info.createdAt) before.push(row);
+      next = page.next;
+    }
     const messages: Message[] = [];
-    for (const row of rows.toReversed()) {
+    for (const row of before.slice(0, sessionRuns).toReversed()) {
       const { output } = row.progress;
-      if (row.progress.finishedAt === undefined || output === undefined || output === null) continue;
+      if (output === undefined || output === null) continue;
       messages.push(...messagesOf(row.info.input), {
         role: "assistant",
         content: typeof output === "string" ? output : JSON.stringify(output),
@@ -298,6 +330,8 @@ export class Host {
       if (this.closed) return;
       const owned = this.adopt(record, spec, live);
       owned.resume(record, inbox);
+      // What came while it was replayed was not in that inbox.
+      for (const message of await store.inbox(record.id)) owned.message(message);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       onError?.(reason, record.id);
@@ -309,10 +343,9 @@ export class Host {
 
   private gone(run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string): void {
     if (this.runs.get(run.id) === run) this.runs.delete(run.id);
-    if (why === "broken") {
-      this.options.onError?.("a turn could not be written", run.id);
-      this.strays.set(run.id, null);
-    }
+    if (why === "broken") this.options.onError?.("a turn could not be written", run.id);
+    // If the store says that it is still ours, the sweep takes it up again: a commit may have been written and its answer lost.
+    if ((why === "broken" || why === "fenced") && !this.runs.has(run.id)) this.strays.set(run.id, null);
     if (why === "parked") this.armDue(Math.min(...run.due.values()));
     // A message may have come while it was parked.
     if (why === "parked" && run.hasInput) void this.claim(run.id);
@@ -380,6 +413,7 @@ export class Host {
       await this.take({ limit: 256, dead });
       for (const [run, record] of [...this.strays]) {
         this.strays.delete(run);
+        if (this.runs.has(run)) continue;
         if (record) await this.recover(record);
         else await this.take({ run, limit: 1, dead: [this.owner] });
       }

@@ -88,7 +88,7 @@ function run(effect: Effect.Effect<Outcome>, report: Reporter): () => void {
   const fiber = Effect.runFork(effect);
   fiber.addObserver((exit) => {
     if (Exit.isSuccess(exit)) tell(exit.value);
-    else if (!stopped) tell(failure("internal", `performing work failed: ${Cause.pretty(exit.cause).slice(0, 500)}`));
+    else if (!stopped) tell(failure("internal", `performing work failed: ${String(Cause.squash(exit.cause)).slice(0, 300)}`));
   });
   started = true;
   return () => {

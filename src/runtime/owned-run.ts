@@ -48,6 +48,8 @@ export type OwnedRunDeps = {
   readonly mayBegin: () => boolean;
   /** The run is no longer ours; `wakes` names a run that can go on now. */
   readonly onGone: (run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string) => void;
+  /** An exception that no rule foresees. */
+  readonly onDefect: (error: unknown, run: string) => void;
   /** Everything that it can do now is done and committed. */
   readonly onIdle: (run: OwnedRun) => void;
   readonly inspect?: ((run: string, events: readonly InspectionEvent[]) => void) | undefined;
@@ -234,7 +236,14 @@ export class OwnedRun {
       const input = this.inputs.shift() as Input;
       if ((input.type === "outcome" || input.type === "progress") && !this.live.live.has(input.ordinal)) continue;
       if (input.type === "message" && input.kind === "answer" && !this.live.live.has(input.ordinal)) continue;
-      this.take(input);
+      try {
+        this.take(input);
+      } catch (error) {
+        // The machine is ahead of what was submitted: only a replay can be trusted.
+        this.drop();
+        this.deps.onGone(this, "broken");
+        this.deps.onDefect(error, this.id);
+      }
     }
   }
 
@@ -294,6 +303,7 @@ export class OwnedRun {
           asks: turn.asks.map(({ ordinal, path, kind, class: kindOf, hash }) => [ordinal, path, kind, kindOf, hash]),
         }),
         ...(turn.stops.length > 0 && { stops: turn.stops.map(({ ordinal }) => ordinal) }),
+        ...(turn.verdicts.length > 0 && { verdicts: turn.verdicts }),
       }),
       hash: turn.hash,
       facts: facts.map((fact) => JSON.stringify(fact)),
@@ -532,7 +542,13 @@ export class OwnedRun {
           this.deps.channel.nudge(this.id);
         },
         progress: (message, done, total) =>
-          this.push({ type: "progress", ordinal, message, ...(done !== undefined && { done }), ...(total !== undefined && { total }) }),
+          this.push({
+            type: "progress",
+            ordinal,
+            message: String(message),
+            ...(done !== undefined && { done: Number(done) }),
+            ...(total !== undefined && { total: Number(total) }),
+          }),
       },
     );
     this.performing.set(ordinal, performing);

@@ -4,7 +4,7 @@
  */
 import type { Json } from "../protocol/json.ts";
 import type { RunRecord, Store, TurnRow } from "../stores/store.ts";
-import type { Input, LiveRun } from "./run.ts";
+import type { Input, LiveRun, Verdict } from "./run.ts";
 
 /** The machine does not do again what the journal says it did: its revision or its agent changed under it. */
 export class Divergence extends Error {}
@@ -15,6 +15,7 @@ export type TurnBody = {
   readonly input: Input;
   readonly asks?: readonly (readonly [ordinal: number, path: string, kind: string, sideEffects: string, hash: string])[];
   readonly stops?: readonly number[];
+  readonly verdicts?: readonly Verdict[];
 };
 export const bodyOf = (row: TurnRow): TurnBody => JSON.parse(row.body) as TurnBody;
 
@@ -32,9 +33,9 @@ export async function* turnsOf(store: Store, run: string): AsyncGenerator<TurnRo
 export async function replay(store: Store, record: RunRecord, make: (history: Json | undefined) => LiveRun): Promise<LiveRun> {
   let live: LiveRun | undefined;
   for await (const row of turnsOf(store, record.id)) {
-    const { input } = bodyOf(row);
-    live ??= make(input.type === "start" ? input.history : undefined);
-    feed(live, row, input);
+    const body = bodyOf(row);
+    live ??= make(body.input.type === "start" ? body.input.history : undefined);
+    feed(live, row, body);
   }
   live ??= make(undefined);
   const open = new Set(record.open.map(({ ordinal }) => ordinal));
@@ -44,10 +45,10 @@ export async function replay(store: Store, record: RunRecord, make: (history: Js
 }
 
 /** Delivers one record and holds what it led to against the record. Throws {@link Divergence}. */
-export function feed(live: LiveRun, row: TurnRow, input: Input): void {
+export function feed(live: LiveRun, row: TurnRow, { input, verdicts }: TurnBody): void {
   let hash: string;
   try {
-    hash = live.turn(input, row.at).hash;
+    hash = live.turn(input, row.at, verdicts ?? []).hash;
   } catch (error) {
     throw new Divergence(`turn ${row.n} cannot be replayed: ${error instanceof Error ? error.message : error}`);
   }

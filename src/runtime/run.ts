@@ -72,13 +72,18 @@ export type Turn = {
   readonly facts: readonly ActorFact[];
   /** Asks that the supervisor refused in this turn. */
   readonly refused: readonly { readonly ask: Ask; readonly error: ErrorBody }[];
+  /** What was found wrong with its asks: recorded, since it depends on tools and providers that may change. */
+  readonly verdicts: readonly Verdict[];
   readonly hash: string;
   readonly meters: Meters;
   /** Set by the turn that ended the run. */
   readonly end: SupervisorOutput | null;
 };
 
-/** What the runtime knows of work and a machine does not. Pure: it is asked again at replay. */
+/** An ask by its ordinal, and why it will be denied. */
+export type Verdict = readonly [ordinal: number, problem: ErrorBody];
+
+/** What the runtime knows of work and a machine does not. */
 export type Appraise = (kind: WorkKind, input: Json) => { readonly class: string; readonly hash: string; readonly problem?: ErrorBody };
 
 type Live = Ask & { readonly ref: WorkRef };
@@ -101,6 +106,10 @@ export class LiveRun {
   private stops: Ask[] = [];
   private facts: ActorFact[] = [];
   private denials: WorkDenied[] = [];
+  private verdicts: Verdict[] = [];
+  private recorded: readonly Verdict[] | undefined;
+  /** It came to rest without an end and without work that could bring one. */
+  private stuck = false;
   private refused: { ask: Ask; error: ErrorBody }[] = [];
   private outputs: unknown[] = [];
   private broken = false;
@@ -120,11 +129,13 @@ export class LiveRun {
   }
 
   get hasEnded(): boolean {
-    return this.root !== undefined && this.root.getSnapshot().status !== "active";
+    return this.stuck || (this.root !== undefined && this.root.getSnapshot().status !== "active");
   }
 
-  /** Delivers one input. An outcome must be of live work (see {@link live}); the caller drops others. */
-  turn(input: Input, at: number): Turn {
+  /**
+   * Delivers one input. `recorded`, at replay: what was found wrong with asks of this turn, instead of finding it again. An outcome must
+   * be of live work (see {@link live}); the caller drops others. */
+  turn(input: Input, at: number, recorded?: readonly Verdict[]): Turn {
     this.at = at;
     this.asks = [];
     this.stops = [];
@@ -132,6 +143,8 @@ export class LiveRun {
     this.outputs = [];
     this.refused = [];
     this.broken = false;
+    this.verdicts = [];
+    this.recorded = recorded;
     this.deliver(input);
     for (let i = 0; i < this.asks.length; i++) this.supervise(this.asks[i] as Live);
     if (this.broken) this.stopOrphans();
@@ -139,6 +152,7 @@ export class LiveRun {
     const asks = this.asks.filter((ask) => this.live.has(ask.ordinal));
     const stops = this.stops.filter(({ ordinal }) => !born.has(ordinal));
     const end = this.end();
+    if (!end && this.root && this.live.size === 0) this.stuck = true;
     return {
       n: ++this.n,
       at,
@@ -148,7 +162,8 @@ export class LiveRun {
       refused: this.refused,
       hash: this.hash(asks, stops),
       meters: this.meters(),
-      end,
+      verdicts: this.verdicts,
+      end: this.stuck ? waitsForNothing : end,
     };
   }
 
@@ -184,7 +199,10 @@ export class LiveRun {
     this.asks.push(ask);
     this.live.set(ask.ordinal, ask);
     this.ordinals.set(self, ask.ordinal);
-    if (appraised.problem) this.problems.set(ask.ordinal, appraised.problem);
+    const problem = this.recorded ? this.recorded.find(([ordinal]) => ordinal === ask.ordinal)?.[1] : appraised.problem;
+    if (!problem) return;
+    this.problems.set(ask.ordinal, problem);
+    this.verdicts.push([ask.ordinal, problem]);
   }
 
   stopped(self: AnyActorRef): void {
@@ -373,6 +391,13 @@ export class LiveRun {
     return this.paths.get(ref)?.path ?? ref.id;
   }
 }
+
+/** Nothing that happens could advance it any more. */
+const waitsForNothing: SupervisorOutput = {
+  status: "failed",
+  output: null,
+  error: { code: "internal", message: "the machine came to rest without an end and waits for nothing", retryable: false },
+};
 
 // XState keeps the parent and the logic of an actor in fields that its public type does not show.
 const parent = (ref: AnyActorRef): AnyActorRef | undefined => (ref as unknown as { _parent?: AnyActorRef })._parent;

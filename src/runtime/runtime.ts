@@ -17,7 +17,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import { newRunId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
-import type { Bounds, Limits } from "../protocol/limits.ts";
+import { type Bounds, type Limits, limitsSchema } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
@@ -150,7 +150,7 @@ export class Runtime implements Runs {
           providers: options.providers,
           health: this.breakers,
           retries: new RetryBudget(clock),
-          answerSchema: (spec) => this.agentsByName.get(spec.name)?.options.output,
+          answerSchema: (spec) => this.answerSchema(spec),
           clock,
           toolOf,
         }),
@@ -175,7 +175,10 @@ export class Runtime implements Runs {
         details: { path: "agent" },
       });
     this.checkReady();
-    this.checkInput(defined, body.input as Json);
+    // A copy as JSON: what the caller goes on to change is not what was accepted. A string cannot change.
+    const input: Json = typeof body.input === "string" ? body.input : (JSON.parse(JSON.stringify(body.input ?? null)) as Json);
+    this.checkInput(defined, input);
+    if (body.limits) checkLimits(body.limits);
     const limits = cut(defined.spec.limits, body.limits);
     const info: RunInfo = {
       agent: body.agent,
@@ -185,7 +188,7 @@ export class Runtime implements Runs {
       ...userOf(body, caller),
       ...(body.session !== undefined && { session: body.session }),
       ...(body.feature !== undefined && { feature: body.feature }),
-      input: body.input as Json,
+      input,
       ...(body.sensitive && { sensitive: true }),
       limits,
       bounds: limits === defined.spec.limits ? defined.bounds : boundsOf(defined.spec, limits),
@@ -225,6 +228,10 @@ export class Runtime implements Runs {
     if (result.type === "not_found") throw notFound(run);
     if (result.type === "conflict") throw new EscapementError("conflict", result.message, { run });
     if (result.type === "known" && !result.sameBody) throw mismatch(run);
+    if (result.record.status === "quarantined") {
+      await this.host.endQuarantined(run, reason);
+      return { run: runOf(await this.find(run, caller)), ended: false, replayed: result.type === "known" };
+    }
     if (result.type === "stored") await this.host.deliver(run, message);
     return { run: runOf(result.record), ended: hasEnded(result.record.status), replayed: result.type === "known" };
   }
@@ -238,12 +245,14 @@ export class Runtime implements Runs {
     await this.checkVisible(run, caller);
     const ordinal = /^q(\d{1,9})$/.exec(answer.id)?.[1];
     if (ordinal === undefined) throw new EscapementError("conflict", `nothing waits for an answer under "${answer.id}"`, { run });
-    const { id: _id, ...value } = answer;
+    const { id: _id, ...given } = answer;
+    // As the store gives it back.
+    const value = JSON.parse(JSON.stringify(given)) as Json;
     const message: InboxMessage = {
       nonce: randomUUID(),
       kind: "answer",
       ordinal: Number(ordinal),
-      value: value as Json,
+      value,
       createdAt: this.scheduler.now(),
     };
     const idempotency = this.idempotency(options.idempotencyKey, `answer ${run}`, answer as Json, caller);
@@ -315,9 +324,10 @@ export class Runtime implements Runs {
     if (!spec) throw new EscapementError("internal", `the definition of agent ${record.info.agent} is not in the store`);
     let live: LiveRun | undefined;
     for await (const row of turnsOf(this.store, run)) {
-      const { input } = bodyOf(row);
+      const body = bodyOf(row);
+      const { input } = body;
       live ??= this.host.liveRun(record.info, spec, input.type === "start" ? (input.history as readonly Message[] | undefined) : undefined);
-      feed(live, row, input);
+      feed(live, row, body);
       yield { position: row.n, at_ms: row.at, input: nameOf(input), actors: live.actors() };
     }
   }
@@ -507,6 +517,13 @@ export class Runtime implements Runs {
     });
   }
 
+  /** The author's own schema for the definition that a run is pinned to; for an older one, what was stored of it. */
+  private answerSchema(spec: AgentSpec): z.ZodType | undefined {
+    const defined = this.agentsByName.get(spec.name);
+    if (defined?.spec === spec) return defined.options.output;
+    return spec.outputSchema === undefined ? undefined : z.fromJSONSchema(spec.outputSchema as Parameters<typeof z.fromJSONSchema>[0]);
+  }
+
   private idempotency(key: string | undefined, route: string, body: Json, caller: Caller): Idempotency | undefined {
     if (key === undefined) return undefined;
     return {
@@ -532,6 +549,14 @@ function nameOf(input: Input): string {
   if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;
   if (input.type === "progress") return `progress of ${input.ordinal}`;
   return input.type === "message" ? input.kind : input.type;
+}
+
+/** A limit that is no positive number would be no limit. */
+function checkLimits(limits: NonNullable<StartBody["limits"]>): void {
+  const parsed = limitsSchema.safeParse(limits);
+  if (parsed.success) return;
+  const path = ["limits", ...(parsed.error.issues[0]?.path ?? [])].join(".");
+  throw new EscapementError("invalid_request", `${path}: ${z.prettifyError(parsed.error)}`, { details: { path } });
 }
 
 /** What the caller may ask for, cut to what the agent allows. */

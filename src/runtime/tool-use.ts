@@ -38,12 +38,20 @@ export function performTool(tool: Tool, work: Work, input: Json, report: Reporte
         orElse: () => Effect.fail(new EscapementError("timeout", `the tool took longer than ${limitMs} ms`)),
       }),
       Effect.match({
-        onSuccess: (output) => ({ ok: true, value: forModel(output, tool.resultBytes), account: account() }),
+        onSuccess: (output) => {
+          try {
+            return { ok: true, value: forModel(output, tool.resultBytes), account: account() };
+          } catch {
+            // It has run; only its result cannot be written down.
+            const said = "The tool has run; its result is no JSON and cannot be shown.";
+            return { ok: true, value: { output: null, content: said }, account: account() };
+          }
+        },
         onFailure: (error): Outcome =>
           // Whether a `once` tool that ran out of time took effect is not known.
           error instanceof EscapementError && error.code === "timeout" && tool.class === "once"
             ? failed({ code: "tool_unknown", message: error.message, retryable: false })
-            : failed({ code: "tool_failed", message: error instanceof Error ? error.message : String(error), retryable: false }),
+            : failed({ code: "tool_failed", message: error instanceof Error ? error.message : sentence(error), retryable: false }),
       }),
     );
   });
@@ -57,4 +65,13 @@ function forModel(result: unknown, bytes: number): ToolOutput {
   const head = new TextDecoder().decode(Buffer.from(text).subarray(0, bytes), { stream: true });
   const content = `${head}\n[cut: the result has ${Buffer.byteLength(text)} bytes, the limit is ${bytes}; ask for less]`;
   return { output: content, content, truncated: true };
+}
+
+/** Whatever was thrown, in words. */
+function sentence(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return "the tool failed";
+  }
 }

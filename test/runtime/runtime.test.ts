@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { setup } from "xstate";
 import { z } from "zod";
+import { type Answer, ask } from "../../machines/work.ts";
 import {
   agent,
   type Config,
@@ -256,34 +258,145 @@ test("inspection events come after the commit, and an inspector that throws brea
   expect(seen.every(({ stored }) => stored)).toBe(true);
 });
 
-test("a journal that the machine does not repeat is quarantined, with its reason and its holds", async () => {
+/** A machine that asks one question and then another. */
+const asker = (second: string) =>
+  setup({ types: { output: {} as Answer }, actors: { ask } }).createMachine({
+    id: "asker",
+    version: "1",
+    output: { status: "done", text: "asked" },
+    initial: "first",
+    states: {
+      first: {
+        invoke: {
+          id: "ask",
+          src: "ask",
+          input: { kind: "question", message: "one?", expiresMs: 3_600_000 },
+          onDone: "second",
+          onError: "second",
+        },
+      },
+      second: {
+        invoke: {
+          id: "ask",
+          src: "ask",
+          input: { kind: "question", message: second, expiresMs: 3_600_000 },
+          onDone: "end",
+          onError: "end",
+        },
+      },
+      end: { type: "final" },
+    },
+  });
+
+test("a journal that the machine does not repeat is quarantined, with its reason", async () => {
   const folder = mkdtempSync(join(tmpdir(), "escapement-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, "runs.db");
-  const provider = await startFaultServer((request) => chatScript(request, { tools: [{ name: "send", input: { to: "Ada" } }] }));
+  const config = (second: string): Config & RuntimeExtras => ({
+    store: { path: join(folder, "runs.db") },
+    env: {},
+    agents: [agent({ name: "asker", machine: "asker", limits: { deadline_ms: 3_600_000 } })],
+    machines: { asker: asker(second) },
+  });
+  const before = await createRuntime(config("two?"));
+  const run = await before.start({ agent: "asker", input: "go" });
+  const { waiting_for } = await until(before, run.id, ({ status }) => status === "waiting");
+  await run.answer({ id: waiting_for?.[0]?.id ?? "", value: "yes" });
+  await until(before, run.id, ({ waiting_for: asked }) => asked?.[0]?.id === "q1");
+  await before.close();
+  // The same revision behaves differently now.
+  const errors: string[] = [];
+  const after = await createRuntime({ ...config("something else?"), onError: (message) => errors.push(message) });
+  onTestFinished(() => after.close());
+  await after.answer(run.id, { id: "q1", value: "yes" });
+  await until(after, run.id, ({ status }) => status === "quarantined");
+  expect(errors.join()).toMatch(/went otherwise than recorded/);
+  // An operator ends it, and its readers hear of it.
+  const reading = after.run(run.id).result();
+  await after.cancel(run.id, { reason: "replaced" });
+  expect(await reading).toMatchObject({ status: "cancelled", held_microusd: 0, error: { code: "cancelled", message: "replaced" } });
+  const { data } = await after.facts(run.id);
+  expect(data.map(({ seq }) => seq)).toEqual(data.map((_, i) => i + 1));
+  expect(data.slice(-2).map(({ type }) => type)).toEqual(["input.resolved", "run.finished"]);
+});
+
+test("a tool that refuses now what it took then does not disturb a run that used it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "escapement-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const provider = await startFaultServer((request) =>
+    chatScript(
+      request,
+      request.json().messages.filter((message: { role: string }) => message.role === "tool").length < 1
+        ? {
+            tools: [
+              { name: "look", input: { at: "x" } },
+              { name: "send", input: { to: "Ada" } },
+            ],
+          }
+        : { text: "both done" },
+    ),
+  );
   onTestFinished(() => provider.close());
-  // The description is part of what the run is pinned to; the name of the tool's group is not known to its machine.
-  const config = (input: z.ZodType): Config & RuntimeExtras => ({
-    store: { path },
+  const config = (at: z.ZodType): Config & RuntimeExtras => ({
+    store: { path: join(folder, "runs.db") },
     env: {},
     providers: { self: vllm({ baseURL: `${provider.url}/v1` }) },
     tiers: { main: { provider: "self", model: "m", max_output_tokens: 100 } },
-    agents: [agent({ name: "sender", tools: ["post"], limits: { deadline_ms: 3_600_000 } })],
-    tools: { post: [tool({ name: "send", description: "sends", class: "pure", approval: true, input, run: () => "sent" })] },
+    agents: [agent({ name: "worker", tools: ["hands"], limits: { deadline_ms: 3_600_000 } })],
+    tools: { hands: [sends, tool({ name: "look", description: "looks", class: "pure", input: z.looseObject({ at }), run: () => "seen" })] },
   });
-  const before = await createRuntime(config(z.looseObject({ to: z.string() })));
-  const run = await before.start({ agent: "sender", input: "write" });
-  const { waiting_for } = await until(before, run.id, ({ status }) => status === "waiting");
-  await run.answer({ id: waiting_for?.[0]?.id ?? "", approve: true });
-  await until(before, run.id, ({ waiting_for: asked }) => asked?.[0]?.id !== undefined && asked[0].id !== waiting_for?.[0]?.id);
+  const before = await createRuntime(config(z.string()));
+  const run = await before.start({ agent: "worker", input: "go" });
+  const { waiting_for } = await until(before, run.id, ({ status, tool_calls }) => status === "waiting" && tool_calls === 1);
   await before.close();
-  // The tool refuses now what it took then: the same record leads elsewhere.
-  const errors: string[] = [];
-  const after = await createRuntime({ ...config(z.strictObject({ to: z.number() })), onError: (message) => errors.push(message) });
+  const after = await createRuntime(config(z.string().min(3)));
   onTestFinished(() => after.close());
-  const { waiting_for: second } = await after.get(run.id);
-  await after.cancel(run.id);
-  expect(second).toHaveLength(1);
-  await until(after, run.id, ({ status }) => status === "quarantined");
-  expect(errors.join()).toMatch(/went otherwise than recorded/);
+  await after.answer(run.id, { id: waiting_for?.[0]?.id ?? "", approve: true });
+  expect(await after.run(run.id).result()).toMatchObject({ status: "done", output: "both done" });
+});
+
+test("a machine that waits for nothing is ended, and says so", async () => {
+  const idle = setup({ types: { output: {} as Answer } }).createMachine({
+    id: "idle",
+    version: "1",
+    initial: "resting",
+    states: { resting: {} },
+  });
+  const { runtime } = await world(() => ({ text: "never" }), { agents: [agent({ name: "idle", machine: "idle" })], machines: { idle } });
+  const run = await runtime.start({ agent: "idle", input: "go" });
+  expect(await run.result()).toMatchObject({
+    status: "failed",
+    error: { code: "internal", message: expect.stringContaining("waits for nothing") },
+  });
+});
+
+test("an answer whose schema throws is told to the model as a bad answer", async () => {
+  const { runtime, provider } = await world(
+    (request) => ({ text: request.json().messages.length > 2 ? '{"a":"https://ok.example"}' : '{"a":"no url"}' }),
+    {
+      agents: [
+        agent({
+          name: "single",
+          machine: "single",
+          output: z.object({ a: z.string().refine((value) => new URL(value).protocol === "https:") }),
+        }),
+      ],
+    },
+  );
+  const run = await runtime.start({ agent: "single", input: "an address" });
+  expect(await run.result()).toMatchObject({ status: "done", output: { a: "https://ok.example" } });
+  expect(provider.book.entries).toHaveLength(2);
+});
+
+test("a limit that is no positive number is refused, in process too", async () => {
+  const { runtime } = await world(() => ({ text: "never" }), { agents: [single] });
+  for (const limits of [{ deadline_ms: Number.NaN }, { max_output_tokens: -5 }, { max_stepz: 1 } as object]) {
+    await expect(runtime.start({ agent: "single", input: "x", limits })).rejects.toMatchObject({ code: "invalid_request" });
+  }
+});
+
+test("a run without a user does not see what a user said in a session of the same name", async () => {
+  const { runtime, provider } = await world(() => ({ text: "noted" }), { agents: [single] });
+  await (await runtime.start({ agent: "single", input: "ada's secret", session: "s", user: "ada" })).result();
+  await (await runtime.start({ agent: "single", input: "what was said?", session: "s" })).result();
+  expect(provider.book.entries[1]?.request.json().messages).toEqual([{ role: "user", content: "what was said?" }]);
 });

@@ -215,7 +215,7 @@ export class Writer {
   #turn(row: RunRow, entry: PackedTurn): EntryResult {
     const { position, createdAt } = row;
     const { n, status } = entry;
-    row.limitNano += amount("raiseNano", entry.raiseNano);
+    row.limitNano = Math.min(row.limitNano + amount("raiseNano", entry.raiseNano), Number.MAX_SAFE_INTEGER);
     for (const close of entry.closes) this.#close(row, close);
     const grants = entry.asks.map((ask) => this.#ask(row, ask));
     const ends = hasEnded(status);
