@@ -105,14 +105,15 @@ class Connection {
   readonly client: Client;
   open = false;
   onClosed: ((connection: Connection) => void) | undefined;
-  #connecting: { destroy(): void } | undefined;
+  /** From the moment it begins to connect. */
+  #socket: { destroy(reason: Error): void } | undefined;
 
   constructor(origin: string, connector: ReturnType<typeof buildConnector>, keepAliveTimeout: number) {
     this.client = new Client(origin, {
-      // The built-in connector returns the socket that connects, which its types do not say; it is needed to give up on it.
+      // The built-in connector returns the socket that connects, which its types do not say.
       connect: (options, callback) => {
-        this.#connecting = connector(options, callback) as unknown as { destroy(): void } | undefined;
-        return this.#connecting;
+        this.#socket = connector(options, callback) as unknown as { destroy(reason: Error): void } | undefined;
+        return this.#socket;
       },
       allowH2: false,
       pipelining: 1,
@@ -124,7 +125,6 @@ class Connection {
     });
     this.client.on("connect", () => {
       this.open = true;
-      this.#connecting = undefined;
     });
     this.client.on("disconnect", () => {
       this.open = false;
@@ -132,10 +132,14 @@ class Connection {
     });
   }
 
-  /** Ends it in any phase, also while it connects (undici itself would wait for the connection first). */
-  destroy(): void {
-    void this.client.destroy(aborted);
-    this.#connecting?.destroy();
+  /**
+   * Ends it in any phase, also while it connects (undici itself would wait for the connection first). The socket comes first, with our
+   * reason: undici makes an error for each, whose stack Node then formats, which takes longer than closing.
+   */
+  destroy(controller: Dispatcher.DispatchController | undefined): void {
+    this.#socket?.destroy(aborted);
+    if (controller) controller.abort(aborted);
+    else void this.client.destroy(aborted);
   }
 }
 
@@ -151,6 +155,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #timer: NodeJS.Timeout | undefined;
   #phase: Phase | "drain" = "connect";
+  /** Its connection is no longer its own. */
+  #isOver = false;
   #dispatching = false;
   readonly #startedAt = performance.now();
   /** When the current phase began; while idle, when the last bytes came. */
@@ -192,8 +198,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   abort(): void {
     this.#receiver = undefined;
     this.#stop();
-    if (this.#controller) this.#controller.abort(aborted);
-    else this.#connection.destroy();
+    if (!this.#isOver) this.#connection.destroy(this.#controller);
   }
 
   // undici calls the rest.
@@ -216,6 +221,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     this.#stop();
+    this.#isOver = true;
     this.#transport.giveBack(this.#connection);
     const receiver = this.#receiver;
     this.#receiver = undefined;
@@ -224,6 +230,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     this.#stop();
+    this.#isOver = true;
     if (!this.#receiver) return;
     const [kind, cause] = kindOf(error, this.#controller !== undefined);
     if (this.#dispatching) queueMicrotask(() => this.#fail(kind, cause));

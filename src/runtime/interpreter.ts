@@ -38,8 +38,10 @@ export type Reporter = {
 };
 
 export interface Performing {
-  /** Interrupts at once (sockets are closed); nothing is reported any more. What it has cost up to here. */
-  stop(): Account | undefined;
+  /** Interrupts at once (sockets are closed); nothing is reported any more. */
+  stop(): void;
+  /** What it has cost up to here, for work that was stopped. */
+  account(): Account | undefined;
 }
 
 export interface Interpreter {
@@ -52,26 +54,17 @@ export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: Age
     perform(work, report) {
       if (work.ask.kind === "call") {
         const call = Call.of(deps, work, work.ask.input, report);
-        if (call instanceof Call) {
-          const stop = run(call.effect, report);
-          return {
-            stop() {
-              stop();
-              return call.account();
-            },
-          };
-        }
-        return { stop: asStop(run(Effect.succeed({ ok: false, value: call }), report)) };
+        if (call instanceof Call) return { stop: run(call.effect, report), account: () => call.account() };
+        return free(Effect.succeed({ ok: false, value: call }), report);
       }
       if (work.ask.kind === "tool") {
         const { name } = work.ask.input;
         const tool = deps.toolOf(work.spec, name);
-        if (!tool)
-          return { stop: asStop(run(Effect.succeed(failure("tool_not_found", `there is no tool "${name}" in this process`)), report)) };
-        return { stop: asStop(run(performTool(tool, work, work.ask.input.input, report, deps.clock), report)) };
+        if (!tool) return free(Effect.succeed(failure("tool_not_found", `there is no tool "${name}" in this process`)), report);
+        return free(performTool(tool, work, work.ask.input.input, report, deps.clock), report);
       }
       // No cache is configured in this version: a lookup finds nothing.
-      return { stop: asStop(run(Effect.succeed({ ok: true, value: { hit: null } }), report)) };
+      return free(Effect.succeed({ ok: true, value: { hit: null } }), report);
     },
   };
 }
@@ -97,6 +90,7 @@ function run(effect: Effect.Effect<Outcome>, report: Reporter): () => void {
   };
 }
 
-const asStop = (stop: () => void) => (): undefined => stop() as undefined;
+/** Work that costs no money. */
+const free = (effect: Effect.Effect<Outcome>, report: Reporter): Performing => ({ stop: run(effect, report), account: () => undefined });
 
 const failure = (code: ErrorCode, message: string): Outcome => ({ ok: false, value: { code, message, retryable: false } });

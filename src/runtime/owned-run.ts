@@ -79,6 +79,8 @@ export class OwnedRun {
   private cancelling = false;
   private lastAt = 0;
   private readonly performing = new Map<number, Performing>();
+  /** Calls interrupted for a cancel that is on its way to the store. */
+  private readonly hushed = new Map<number, Performing>();
   /** Calls that an earlier owner had begun. */
   private readonly lost = new Map<number, OpenAsk>();
   /** Asks that the ledger refused: they were never started, so they have no end to tell of. */
@@ -189,18 +191,37 @@ export class OwnedRun {
   }
 
   /**
+   * A cancel is on its way to the store: its calls are interrupted now (interrupting is always safe), so that closing a socket waits for no
+   * disk. The turn that takes the cancel settles them; when it could not be stored, {@link unhush} does.
+   */
+  hush(): void {
+    for (const [ordinal, performing] of this.performing) {
+      if (this.live.live.get(ordinal)?.kind !== "call") continue;
+      this.performing.delete(ordinal);
+      performing.stop();
+      this.hushed.set(ordinal, performing);
+    }
+  }
+
+  /** There is no cancel after all: its interrupted calls are lost. */
+  unhush(): void {
+    const hushed = [...this.hushed];
+    this.hushed.clear();
+    for (const [ordinal, call] of hushed) this.push(interruptedCall(ordinal, "a cancel that could not be stored", call.account()));
+  }
+
+  /**
    * The process is ending: what is being performed is stopped, and that is how it ended. Work that may be done again is left open.
-   * A call is lost, as in a crash, but charged for what was streamed: it takes none of the request's retries, which are for providers.
+   * A call is lost, as in a crash, but charged for what was streamed.
    */
   interrupt(): void {
+    this.unhush();
     for (const [ordinal, performing] of [...this.performing]) {
       this.performing.delete(ordinal);
-      const account = performing.stop();
+      performing.stop();
       const ask = this.live.live.get(ordinal);
-      if (ask?.kind === "call") {
-        const error: WorkError = { code: "lost", message: "the process ended during this call", retryable: true, call: callId(ordinal) };
-        this.push(failure(ordinal, error, account));
-      } else if (ask?.kind === "tool" && ask.class === "once") this.push(unknownTool(ordinal));
+      if (ask?.kind === "call") this.push(interruptedCall(ordinal, "the end of the process", performing.account()));
+      else if (ask?.kind === "tool" && ask.class === "once") this.push(unknownTool(ordinal));
     }
   }
 
@@ -354,10 +375,11 @@ export class OwnedRun {
       this.forget(ask.ordinal);
       return;
     }
-    const performing = this.performing.get(ask.ordinal);
+    const performing = this.performing.get(ask.ordinal) ?? this.hushed.get(ask.ordinal);
+    performing?.stop();
     // It may have ended already, with its outcome still in the queue: that says what it cost.
     const ended = this.inputs.find((input) => input.type === "outcome" && input.ordinal === ask.ordinal) as OutcomeInput | undefined;
-    const account = ended ? ended.account : performing?.stop();
+    const account = ended ? ended.account : performing?.account();
     const text = this.calls.get(ask.ordinal)?.text ?? "";
     closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
     this.add(account);
@@ -373,6 +395,7 @@ export class OwnedRun {
 
   private forget(ordinal: number): void {
     this.performing.delete(ordinal);
+    this.hushed.delete(ordinal);
     this.lost.delete(ordinal);
     this.denied.delete(ordinal);
     this.calls.delete(ordinal);
@@ -594,6 +617,10 @@ const budgetDenial = (ordinal: number, level: string): OutcomeInput =>
     shown: 0,
     details: { level },
   });
+
+/** Ours interrupted it: charged for what was streamed. It takes none of the request's retries, which are for providers. */
+const interruptedCall = (ordinal: number, by: string, account?: Account): OutcomeInput =>
+  failure(ordinal, { code: "lost", message: `the call was interrupted by ${by}`, retryable: true, call: callId(ordinal) }, account);
 
 /** The process died during the call: whether it was answered is not known, so its whole hold is charged and marked. */
 const lostCall = (ordinal: number, holdNano: number, maxTokens: number): OutcomeInput =>

@@ -220,11 +220,19 @@ export class Runtime implements Runs {
     options: { readonly caller?: Caller; readonly reason?: string; readonly idempotencyKey?: string } = {},
   ): Promise<{ run: Run; ended: boolean; replayed: boolean }> {
     const { caller = local, reason } = options;
+    const owned = this.host.owns(run);
+    // With a key it may be a repeated command, which must change nothing. All cancels of a tick close their sockets before any goes on.
+    const hushed = owned && options.idempotencyKey === undefined && isVisible(owned.info, caller) ? owned : undefined;
+    hushed?.hush();
     await this.checkVisible(run, caller);
     const value: { reason?: string } = reason === undefined ? {} : { reason };
     const message: InboxMessage = { nonce: randomUUID(), kind: "cancel", value, createdAt: this.scheduler.now() };
     const idempotency = this.idempotency(options.idempotencyKey, `cancel ${run}`, value, caller);
-    const result = await this.store.message(run, message, idempotency && { idempotency });
+    const result = await this.store.message(run, message, idempotency && { idempotency }).catch((error: unknown) => {
+      hushed?.unhush();
+      throw error;
+    });
+    if (result.type !== "stored") hushed?.unhush();
     if (result.type === "not_found") throw notFound(run);
     if (result.type === "conflict") throw new EscapementError("conflict", result.message, { run });
     if (result.type === "known" && !result.sameBody) throw mismatch(run);

@@ -197,8 +197,8 @@ export class FuzzedWorld {
           report.done(outcome);
         });
         return {
-          stop: () => {
-            cancel();
+          stop: cancel,
+          account: () => {
             // What had been streamed by then: some of it.
             const part = account && {
               ...account,

@@ -10,6 +10,8 @@ import {
   agent,
   type Config,
   createRuntime,
+  EscapementError,
+  type Event,
   openai,
   type Run,
   type Runtime,
@@ -202,6 +204,33 @@ test("a stopped call of a model whose price has steps is charged what was stream
     }
   }
   expect((await run.result()).status).toBe("cancelled");
+});
+
+test("a cancel that cannot be stored closes the socket, and the run goes on: the call is lost, charged what was streamed, and made again", async () => {
+  const store = sqlite(":memory:");
+  let fails = 1;
+  const refuses: typeof store.message = (...args) =>
+    fails-- > 0 ? Promise.reject(new EscapementError("unavailable", "the disk is gone")) : store.message(...args);
+  let calls = 0;
+  const { runtime, provider } = await world(() => ({ text: "one two three four", paceMs: calls++ === 0 ? 2_000 : 0 }), {
+    store: { ...store, message: refuses },
+    agents: [single],
+  });
+  const run = await runtime.start({ agent: "single", input: "count" });
+  const facts: Event[] = [];
+  for await (const event of run) {
+    if (event.type !== "text.delta") facts.push(event);
+    else if (event.call === "c0" && event.offset === 0)
+      await expect(run.cancel()).rejects.toMatchObject({ code: "unavailable", message: "the disk is gone" });
+  }
+  expect(await run.result()).toMatchObject({ status: "done", output: "one two three four", calls: 2 });
+  const [lost, made] = facts.filter((event) => event.type === "call.finished");
+  expect(lost).toMatchObject({ call: "c0", finish: "lost", usage: { estimated: true } });
+  expect(lost?.cost_microusd).toBeGreaterThan(0);
+  expect(made).toMatchObject({ finish: "stop" });
+  expect(facts.filter((event) => event.type === "retract")).toMatchObject([{ call: "c0", reason: "lost" }]);
+  expect((await runtime.get(run.id)).held_microusd).toBe(0);
+  await provider.book.entries[0]?.over;
 });
 
 test("the deadline ends a call that takes longer", async () => {

@@ -561,8 +561,8 @@ class Process {
         return {
           stop: () => {
             stopped = true;
-            return work.ask.kind === "call" ? { ...account, estimated: true } : undefined;
           },
+          account: () => (work.ask.kind === "call" ? { ...account, estimated: true } : undefined),
         };
       },
     };
