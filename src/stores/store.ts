@@ -3,7 +3,8 @@
  *
  * Invariants every store keeps (its suite checks them):
  *  1. A batch is one transaction; entries in it are carried out in order and succeed or are refused one by one.
- *  2. A turn is written only under the run's current `epoch` and only as `head + 1`; else it is `fenced` and changes nothing.
+ *  2. A turn is written only under the run's current `epoch` and only as `head + 1`; else it is `fenced` and changes nothing. The very same
+ *     turn once more, under the same epoch, is answered as when it was written: the answer to a commit may be lost, and it is tried again.
  *  3. `spent + held <= limit` on every meter after every entry; a hold lives exactly as long as its open ask.
  *  4. Facts get `seq` 1, 2, 3, … without gap, in the order of the entries.
  *  5. What a resolved promise said is durable (as far as the store's `durability` says).
