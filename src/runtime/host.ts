@@ -20,7 +20,7 @@ import type { NewFact } from "./facts.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
-import { OwnedRun } from "./owned-run.ts";
+import { type OwnedRecord, OwnedRun } from "./owned-run.ts";
 import { lastTurn } from "./quarantine.ts";
 import { Divergence, replay } from "./recovery.ts";
 import type { Reserving } from "./reserve.ts";
@@ -126,22 +126,20 @@ export class Host {
       type: "accept",
       run,
       info,
-      limitNano: Math.round(info.limits.max_cost_microusd * 1_000),
+      limitNano: limitNano(info),
       owner: this.owner,
       facts: [JSON.stringify(fact)],
       ...(idempotency && { idempotency }),
     };
     // A run with a session sees the turns before it, which are known only once it is its turn.
-    const owned =
-      info.session === undefined
-        ? this.adopt({ id: run, info, epoch: 1, progress: emptyProgress, spentNano: 0, status: "running" }, spec, undefined)
-        : undefined;
+    const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1), spec, undefined) : undefined;
     return new Promise((resolve) => {
       this.journal.submit(entry, (result) => {
         if (result.type === "accepted") this.options.channel.publish(run, [Object.assign(fact, { run, seq: 1 }) as unknown as Fact]);
         else {
           owned?.drop();
           this.runs.delete(run);
+          if (result.type === "broken") this.options.onError?.(`a run could not be stored: ${result.message}`, run);
         }
         if (result.type === "accepted" && !owned) {
           // A queued run is told of by whoever will own it.
@@ -229,12 +227,7 @@ export class Host {
 
   // --- private
 
-  private adopt(
-    record: Pick<RunRecord, "id" | "info" | "epoch" | "progress" | "spentNano" | "status">,
-    spec: AgentSpec,
-    live: LiveRun | undefined,
-    history?: readonly Message[],
-  ): OwnedRun {
+  private adopt(record: OwnedRecord, spec: AgentSpec, live: LiveRun | undefined, history?: readonly Message[]): OwnedRun {
     const owned = new OwnedRun(record, spec, (observe) => live ?? this.liveRun(record.info, spec, history, observe), {
       journal: this.journal,
       channel: this.options.channel,
@@ -243,7 +236,7 @@ export class Host {
       reserving: this.options.reserving,
       mayBegin: () => !this.closing && this.mayAct(),
       onGone: (gone, why, wakes) => this.gone(gone, why, wakes),
-      onDefect: (error, run) => this.options.onError?.(`a turn failed: ${error instanceof Error ? error.message : error}`, run),
+      onError: (message, run) => this.options.onError?.(message, run),
       onIdle: (idle) => this.rest(idle),
       inspect: this.options.inspect,
     });
@@ -261,7 +254,7 @@ export class Host {
   /** Starts a run of a session: with what was said before it. */
   private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
     const history = info.session === undefined ? [] : await this.history(info);
-    const owned = this.adopt({ id: run, info, epoch, progress: emptyProgress, spentNano: 0, status: "running" }, spec, undefined, history);
+    const owned = this.adopt(newRecord(run, info, epoch), spec, undefined, history);
     owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
@@ -343,7 +336,6 @@ export class Host {
 
   private gone(run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string): void {
     if (this.runs.get(run.id) === run) this.runs.delete(run.id);
-    if (why === "broken") this.options.onError?.("a turn could not be written", run.id);
     // If the store says that it is still ours, the sweep takes it up again: a commit may have been written and its answer lost.
     if ((why === "broken" || why === "fenced") && !this.runs.has(run.id)) this.strays.set(run.id, null);
     if (why === "parked") this.armDue(Math.min(...run.due.values()));
@@ -428,6 +420,18 @@ export class Host {
     }
   }
 }
+
+const limitNano = ({ limits }: RunInfo): number => Math.round(limits.max_cost_microusd * 1_000);
+
+const newRecord = (id: string, info: RunInfo, epoch: number): OwnedRecord => ({
+  id,
+  info,
+  epoch,
+  progress: emptyProgress,
+  spentNano: 0,
+  limitNano: limitNano(info),
+  status: "running",
+});
 
 export const emptyProgress = {
   steps: 0,

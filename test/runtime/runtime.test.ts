@@ -400,3 +400,70 @@ test("a run without a user does not see what a user said in a session of the sam
   await (await runtime.start({ agent: "single", input: "what was said?", session: "s" })).result();
   expect(provider.book.entries[1]?.request.json().messages).toEqual([{ role: "user", content: "what was said?" }]);
 });
+
+const look = tool({ name: "look", description: "looks", class: "pure", input: z.strictObject({}), run: () => "nothing" });
+/** One micro-dollar a token of input and of output. */
+const dear = { main: { provider: "self", model: "m", max_output_tokens: 100, price: { input_usd_per_mtok: 1, output_usd_per_mtok: 1 } } };
+
+test("a call that cost more than its hold is told, and stops the run where its limit is exceeded", async () => {
+  const errors: [string, string | undefined][] = [];
+  const { runtime, provider } = await world(
+    () => ({ text: "looking …", tools: [{ name: "look", input: {} }], usage: { input: 60_000, output: 9 } }),
+    {
+      tiers: dear,
+      agents: [agent({ name: "looker", tools: ["eyes"], limits: { max_cost_microusd: 50_000 } })],
+      tools: { eyes: [look] },
+      onError: (message, run) => errors.push([message, run]),
+    },
+  );
+  const run = await runtime.start({ agent: "looker", input: "look" });
+  expect(await run.result()).toMatchObject({
+    status: "exhausted",
+    output: "looking …",
+    cost_microusd: 60_009,
+    held_microusd: 0,
+    error: { code: "budget_exceeded" },
+  });
+  expect(provider.book.entries).toHaveLength(1);
+  expect(errors).toEqual([[expect.stringMatching(/^the call c0 of m cost 60009 micro-dollars .* were reserved for it$/), run.id]]);
+  const { data } = await runtime.facts(run.id);
+  const types = data.map(({ type }) => type);
+  expect(data[types.indexOf("limit.hit")]).toMatchObject({ which: "budget.run", value: 60_009, limit: 50_000 });
+  // Told with the call that did it, not only when the next one is denied.
+  expect(types.indexOf("limit.hit")).toBeLessThan(types.indexOf("tool.started"));
+});
+
+test("a call that cost more than its hold is told, and the run goes on within its limit", async () => {
+  const errors: string[] = [];
+  const { runtime } = await world(() => ({ text: "dear", usage: { input: 40_000, output: 1 } }), {
+    tiers: dear,
+    agents: [agent({ name: "single", machine: "single", limits: { max_cost_microusd: 50_000 } })],
+    onError: (message) => errors.push(message),
+  });
+  const run = await runtime.start({ agent: "single", input: "think" });
+  expect(await run.result()).toMatchObject({ status: "done", cost_microusd: 40_001 });
+  expect(errors).toEqual([expect.stringContaining("cost 40001 micro-dollars")]);
+  expect((await runtime.facts(run.id)).data.map(({ type }) => type)).not.toContain("limit.hit");
+});
+
+test("why a turn could not be written is told", async () => {
+  const errors: string[] = [];
+  const store = sqlite(":memory:");
+  const { runtime } = await world(() => ({ text: "never stored" }), {
+    agents: [single],
+    store: {
+      ...store,
+      // The ledger refuses a cost that is no whole number of nano-dollars.
+      commit: (batch) =>
+        store.commit(
+          batch.map((entry) =>
+            entry.type === "turn" ? { ...entry, closes: entry.closes.map((close) => ({ ...close, costNano: 0.5 })) } : entry,
+          ),
+        ),
+    },
+    onError: (message) => errors.push(message),
+  });
+  const run = await runtime.start({ agent: "single", input: "think" });
+  await until(runtime, run.id, ({ status }) => status === "quarantined");
+  expect(errors[0]).toBe("a turn could not be written: costNano is 0.5: not a whole number of nano-dollars");
+});
