@@ -14,6 +14,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Message } from "../protocol/messages.ts";
 import { hasEnded } from "../protocol/run.ts";
+import { isDamage } from "../stores/damage.ts";
 import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
@@ -328,10 +329,16 @@ export class Host {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       onError?.(reason, record.id);
-      if (error instanceof Divergence) this.journal.submit({ type: "quarantine", run: record.id, epoch: record.epoch, reason }, () => {});
+      if (error instanceof Divergence || isDamage(error)) this.quarantine(record.id, record.epoch, reason);
       // Anything else (the store is down): the sweep tries again.
       else this.strays.set(record.id, record);
     }
+  }
+
+  private quarantine(run: string, epoch: number, reason: string): void {
+    this.runs.get(run)?.drop();
+    this.runs.delete(run);
+    this.journal.submit({ type: "quarantine", run, epoch, reason }, () => {});
   }
 
   private gone(run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string): void {
@@ -409,14 +416,23 @@ export class Host {
         if (record) await this.recover(record);
         else await this.take({ run, limit: 1, dead: [this.owner] });
       }
-      for (const run of await this.options.store.unread(this.owner)) {
-        const inbox = await this.options.store.inbox(run);
-        for (const message of inbox) this.runs.get(run)?.message(message);
-      }
+      for (const run of await this.options.store.unread(this.owner)) await this.readInbox(run);
       const due = await this.options.store.nextDue();
       if (due !== null) this.armDue(due);
     } finally {
       this.sweeping = false;
+    }
+  }
+
+  private async readInbox(run: string): Promise<void> {
+    const owned = this.runs.get(run);
+    if (!owned) return;
+    try {
+      for (const message of await this.options.store.inbox(run)) owned.message(message);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.options.onError?.(error.message, run);
+      this.quarantine(run, owned.epoch, error.message);
     }
   }
 }

@@ -22,6 +22,7 @@ import type { Message } from "../protocol/messages.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { Provider } from "../providers/provider.ts";
+import { damaged } from "../stores/damage.ts";
 import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentOptions, AgentSpec } from "./agent.ts";
 import { appraise } from "./appraise.ts";
@@ -485,9 +486,13 @@ export class Runtime implements Runs {
     if (known) return known;
     const json = await this.store.getAgent(hash);
     if (json === null) return null;
-    const spec = JSON.parse(json) as AgentSpec;
-    this.specs.set(hash, spec);
-    return spec;
+    try {
+      const spec = JSON.parse(json) as AgentSpec;
+      this.specs.set(hash, spec);
+      return spec;
+    } catch (error) {
+      throw damaged(`the definition of an agent (${hash})`, error);
+    }
   }
 
   private checkReady(): void {

@@ -7,7 +7,9 @@
  *     turn once more, under the same epoch, is answered as when it was written: the answer to a commit may be lost, and it is tried again.
  *  3. `spent + held <= limit` on every meter after every entry; a hold lives exactly as long as its open ask.
  *  4. Facts get `seq` 1, 2, 3, … without gap, in the order of the entries.
- *  5. What a resolved promise said is durable (as far as the store's `durability` says).
+ *  5. What cannot be read any more costs its own run: `get`, `inbox` and `turns` of that run reject (`damage.ts`), `list` leaves it out,
+ *     `claim` quarantines it, and the others are served.
+ *  6. What a resolved promise said is durable (as far as the store's `durability` says).
  *
  * Money is integer nano-dollars (a JavaScript number; everything stays below 2^53).
  */

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, onTestFinished, test } from "vitest";
 import { setup } from "xstate";
 import { z } from "zod";
@@ -317,6 +318,45 @@ test("a journal that the machine does not repeat is quarantined, with its reason
   const { data } = await after.facts(run.id);
   expect(data.map(({ seq }) => seq)).toEqual(data.map((_, i) => i + 1));
   expect(data.slice(-2).map(({ type }) => type)).toEqual(["input.resolved", "run.finished"]);
+});
+
+test.each([
+  ["a turn", "update turns set body = substr(body, 1, 20) where n = 1 and run = 1", "the body of turn 1 is damaged"],
+  ["a turn that is JSON of something else", "update turns set body = '[]' where n = 1 and run = 1", "the body of turn 1 is damaged"],
+  ["an agent's definition", "update agents set json = '{' where json like '%asker%'", "the definition of an agent"],
+  ["a message", "update inbox set value = '{' where run = 1", "a message of"],
+])("damage costs its own run, which is quarantined with the reason: %s", async (_, damage, reason) => {
+  const folder = mkdtempSync(join(tmpdir(), "escapement-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, "runs.db");
+  const config = (limits = {}): Config & RuntimeExtras => ({
+    store: { path },
+    env: {},
+    agents: [agent({ name: "asker", machine: "asker", limits: { deadline_ms: 3_600_000, ...limits } })],
+    machines: { asker: asker("two?") },
+  });
+  const before = await createRuntime(config());
+  const bad = await before.start({ agent: "asker", input: "go" });
+  await until(before, bad.id, ({ status }) => status === "waiting");
+  await before.close();
+  const db = new DatabaseSync(path);
+  const value = { value: "yes" };
+  db.prepare("insert into inbox (run, nonce, kind, ordinal, value, created_at) values (1, 'a', 'answer', 0, ?, 0)").run(
+    JSON.stringify(value),
+  );
+  db.exec(damage);
+  db.prepare("update runs set wake_at = 0").run();
+  db.close();
+  const errors: [string, string | undefined][] = [];
+  // With another definition of the agent: the old one is read from the store.
+  const after = await createRuntime({ ...config({ max_steps: 3 }), onError: (message, run) => errors.push([message, run]) });
+  onTestFinished(() => after.close());
+  await until(after, bad.id, ({ status }) => status === "quarantined");
+  expect(errors).toEqual([[expect.stringContaining(reason), bad.id]]);
+  const good = await after.start({ agent: "asker", input: "go" });
+  await until(after, good.id, ({ status }) => status === "waiting");
+  await good.answer({ id: "q0", value: "yes" });
+  await until(after, good.id, ({ waiting_for }) => waiting_for?.[0]?.id === "q1");
 });
 
 test("a tool that refuses now what it took then does not disturb a run that used it", async () => {

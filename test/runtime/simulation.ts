@@ -259,7 +259,7 @@ export class World {
 
   get mayCrash(): boolean {
     if (this.tally.crashes >= 6 || this.down) return false;
-    return this.core.list({ limit: 10 }).every(([run, status, , , head]) => {
+    return this.core.list({ limit: 10 }).rows.every(([run, status, , , head]) => {
       const taken = this.takeovers.get(run);
       return hasEnded(status) || taken === undefined || taken.head !== head;
     });
