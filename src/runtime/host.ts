@@ -6,8 +6,6 @@
  *  2. A hint (a wake, a message) may be lost; the sweep finds within a second what it would have said.
  *  3. A run that only waits leaves memory; its timer and its inbox bring it back.
  */
-import { hostname } from "node:os";
-import { nanoid } from "nanoid";
 import type { AnyStateMachine, InspectionEvent } from "xstate";
 import type { Channel } from "../channels/channel.ts";
 import { EscapementError } from "../protocol/errors.ts";
@@ -22,6 +20,7 @@ import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
 import { type OwnedRecord, OwnedRun } from "./owned-run.ts";
+import { isGone, newProcessName } from "./process-name.ts";
 import { lastTurn } from "./quarantine.ts";
 import { Divergence, replay } from "./recovery.ts";
 import type { Reserving } from "./reserve.ts";
@@ -60,7 +59,7 @@ const sessionRuns = 20;
 const sessionPage = 100;
 
 export class Host {
-  readonly owner = `${hostname()}:${process.pid}:${nanoid(8)}`;
+  readonly owner = newProcessName();
   readonly journal: Journal;
   private readonly options: HostOptions;
   private readonly runs = new Map<string, OwnedRun>();
@@ -408,7 +407,7 @@ export class Host {
     try {
       if (!this.mayAct()) return;
       const owners = await this.options.store.owners();
-      const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isDeadHere(owner));
+      const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isGone(owner));
       await this.take({ limit: 256, dead });
       for (const [run, record] of [...this.strays]) {
         this.strays.delete(run);
@@ -458,15 +457,3 @@ export const emptyProgress = {
   outputTokens: 0,
   estimated: false,
 } as const;
-
-/** An owner of this host whose process is gone need not be waited for. */
-function isDeadHere(owner: string): boolean {
-  const [host, pid] = owner.split(":");
-  if (host !== hostname()) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
-}
