@@ -235,7 +235,6 @@ export class OwnedRun {
     while (!this.gone && this.inputs.length > 0 && this.uncommitted < maxAhead && this.undecided === 0 && !this.live.hasEnded) {
       const input = this.inputs.shift() as Input;
       if ((input.type === "outcome" || input.type === "progress") && !this.live.live.has(input.ordinal)) continue;
-      if (input.type === "message" && input.kind === "answer" && !this.live.live.has(input.ordinal)) continue;
       try {
         this.take(input);
       } catch (error) {

@@ -260,7 +260,7 @@ test("inspection events come after the commit, and an inspector that throws brea
 });
 
 /** A machine that asks one question and then another. */
-const asker = (second: string) =>
+const asker = (second: string, firstExpiresMs = 3_600_000) =>
   setup({ types: { output: {} as Answer }, actors: { ask } }).createMachine({
     id: "asker",
     version: "1",
@@ -271,7 +271,7 @@ const asker = (second: string) =>
         invoke: {
           id: "ask",
           src: "ask",
-          input: { kind: "question", message: "one?", expiresMs: 3_600_000 },
+          input: { kind: "question", message: "one?", expiresMs: firstExpiresMs },
           onDone: "second",
           onError: "second",
         },
@@ -318,6 +318,29 @@ test("a journal that the machine does not repeat is quarantined, with its reason
   const { data } = await after.facts(run.id);
   expect(data.map(({ seq }) => seq)).toEqual(data.map((_, i) => i + 1));
   expect(data.slice(-2).map(({ type }) => type)).toEqual(["input.resolved", "run.finished"]);
+});
+
+test("an answer that was stored while its question expired is read, so that the run can leave memory", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "escapement-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const store = sqlite(join(folder, "runs.db"));
+  const { runtime } = await world(() => ({ text: "never" }), {
+    store,
+    agents: [agent({ name: "asker", machine: "asker", limits: { deadline_ms: 3_600_000 } })],
+    machines: { asker: asker("two?", 300) },
+  });
+  const run = await runtime.start({ agent: "asker", input: "go" });
+  await until(runtime, run.id, ({ waiting_for }) => waiting_for?.[0]?.id === "q0");
+  // By another process, whose hint is lost: the sweep finds it when the question is over.
+  const stored = await store.message(run.id, { nonce: "late", kind: "answer", ordinal: 0, value: { value: "yes" }, createdAt: Date.now() });
+  expect(stored.type).toBe("stored");
+  await until(runtime, run.id, () => runtime.load().runs === 0);
+  expect(await store.inbox(run.id)).toEqual([]);
+  const resolved = (await runtime.facts(run.id)).data.filter(({ type }) => type === "input.resolved");
+  expect(resolved).toMatchObject([{ id: "q0", by: "expiry" }]);
+  // Its journal can be replayed, and the next question be answered.
+  await runtime.answer(run.id, { id: "q1", value: "yes" });
+  expect(await run.result()).toMatchObject({ status: "done" });
 });
 
 test.each([
