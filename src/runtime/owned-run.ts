@@ -281,7 +281,8 @@ export class OwnedRun {
     }
     for (const ask of turn.stops) this.stop(ask, iso, facts, closes);
     const raised = settled?.kind === "ask" ? raise(settled, input) : {};
-    this.limitNano += raised.raiseNano ?? 0;
+    // As the ledger raises it.
+    this.limitNano = Math.min(this.limitNano + (raised.raiseNano ?? 0), Number.MAX_SAFE_INTEGER);
     // A call cost more than its hold. The ledger grants nothing more.
     if (spentBefore <= this.limitNano && this.spentNano > this.limitNano) facts.push(this.overspent(iso));
     if (turn.end) facts.push(this.finish(turn, iso));

@@ -11,7 +11,7 @@
  *     `claim` quarantines it, and the others are served.
  *  6. What a resolved promise said is durable (as far as the store's `durability` says).
  *
- * Money is integer nano-dollars (a JavaScript number; everything stays below 2^53).
+ * Money is integer nano-dollars (a JavaScript number). An entry with another amount, or that would bring a sum beyond 2^53 - 1, is `broken`.
  */
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";

@@ -509,6 +509,22 @@ test("a call that cost more than its hold is told, and the run goes on within it
   expect((await runtime.facts(run.id)).data.map(({ type }) => type)).not.toContain("limit.hit");
 });
 
+test("a bill that nobody could count is charged as a call without usage: its hold", async () => {
+  const { runtime } = await world(() => ({ text: "dear", usage: { input: Number.MAX_SAFE_INTEGER, output: 1 } }), {
+    tiers: dear,
+    agents: [single],
+  });
+  const run = await runtime.start({ agent: "single", input: "think" });
+  const { status, cost_microusd, usage } = await run.result();
+  const { data } = await runtime.facts(run.id);
+  const started = data.find(({ type }) => type === "call.started") as { hold_microusd: number };
+  expect({ status, cost_microusd, estimated: usage.estimated }).toEqual({
+    status: "done",
+    cost_microusd: started.hold_microusd,
+    estimated: true,
+  });
+});
+
 test("why a turn could not be written is told", async () => {
   const errors: string[] = [];
   const store = sqlite(":memory:");
@@ -528,5 +544,5 @@ test("why a turn could not be written is told", async () => {
   });
   const run = await runtime.start({ agent: "single", input: "think" });
   await until(runtime, run.id, ({ status }) => status === "quarantined");
-  expect(errors[0]).toBe("a turn could not be written: costNano is 0.5: not a whole number of nano-dollars");
+  expect(errors[0]).toBe("a turn could not be written: costNano is 0.5: an amount is a whole number of nano-dollars from 0 to 2^53 - 1");
 });

@@ -17,6 +17,7 @@ import { decide } from "../../money/budget.ts";
 import { hasEnded } from "../../protocol/run.ts";
 import type { AskEntry, EntryResult, Grant, OpenAsk, ParkEntry, QuarantineEntry } from "../store.ts";
 import { grantFacts } from "../store.ts";
+import { amount } from "./amount.ts";
 import { isStoreFailure } from "./errors.ts";
 import { Ledger } from "./ledger.ts";
 import { LiveRuns, type RunRow } from "./live-runs.ts";
@@ -288,13 +289,13 @@ export class Writer {
     row.open.splice(index, 1);
     const costNano = amount("costNano", close.costNano);
     const hold = ask.holdNano ?? 0;
-    row.heldNano -= hold;
-    row.spentNano += costNano;
+    row.heldNano = amount("heldNano", row.heldNano - hold);
+    row.spentNano = amount("spentNano", row.spentNano + costNano);
     for (const key of ask.meters ?? []) {
       const meter = this.#ledger.find(key);
       if (!meter) throw new Error(`the meter ${key} of the open ask ${ask.ordinal} has no row`);
-      meter.heldNano -= hold;
-      meter.spentNano += costNano;
+      meter.heldNano = amount("heldNano", meter.heldNano - hold, key);
+      meter.spentNano = amount("spentNano", meter.spentNano + costNano, key);
       meter.changed = true;
     }
   }
@@ -315,9 +316,9 @@ export class Writer {
       return grant;
     }
     const holdNano = amount("hold", grant.holdNano);
-    row.heldNano += holdNano;
+    row.heldNano = amount("heldNano", row.heldNano + holdNano);
     for (const meter of meters) {
-      meter.heldNano += holdNano;
+      meter.heldNano = amount("heldNano", meter.heldNano + holdNano, meter.key);
       meter.changed = true;
     }
     row.open.push({ ...opened, holdNano, maxTokens: grant.maxTokens, meters: meters.map((meter) => meter.key) });
@@ -333,12 +334,6 @@ export class Writer {
     this.#wake.run(at);
     return id;
   }
-}
-
-/** NaN would pass every comparison with a limit, and a fraction would never settle to zero. */
-function amount(name: string, nano: number): number {
-  if (!Number.isSafeInteger(nano) || nano < 0) throw new Error(`${name} is ${nano}: not a whole number of nano-dollars`);
-  return nano;
 }
 
 function earliestDue(open: readonly OpenAsk[]): number | null {
