@@ -38,10 +38,9 @@ import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
 import type { Tool } from "./tool.ts";
+import { type Caller, isVisible, visibleTo } from "./visibility.ts";
 import { supervise } from "./work-logic.ts";
 
-/** Who asks. Made at the edge from a token; in process it is the program itself. */
-export type Caller = { readonly tenant: string; readonly user?: string; readonly scopes: readonly string[] };
 const local: Caller = { tenant: "local", scopes: ["tenant", "admin"] };
 
 /** State and context of every machine after one turn. */
@@ -579,14 +578,6 @@ function userOf(body: StartBody, caller: Caller): { user?: string } {
     throw new EscapementError("forbidden", "naming a user needs the scope `users`", { details: { path: "user" } });
   return { user: body.user };
 }
-
-const isVisible = (info: RunInfo, caller: Caller): boolean =>
-  info.tenant === caller.tenant && (caller.scopes.includes("tenant") || info.user === caller.user);
-
-const visibleTo = (caller: Caller): { tenant: string; user?: string } => ({
-  tenant: caller.tenant,
-  ...(!caller.scopes.includes("tenant") && caller.user !== undefined && { user: caller.user }),
-});
 
 function position(cursor: string): number {
   if (!/^\d{1,15}$/.test(cursor))

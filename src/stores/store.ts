@@ -207,7 +207,8 @@ export type FactRow = { readonly seq: number; readonly json: string };
 
 export type ListQuery = {
   readonly tenant?: string;
-  readonly user?: string;
+  /** Null: only runs without a user. */
+  readonly user?: string | null;
   readonly status?: RunStatus;
   readonly agent?: string;
   readonly session?: string;

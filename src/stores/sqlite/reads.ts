@@ -25,7 +25,7 @@ export class Reads {
   readonly #transaction: Transaction;
   readonly #record: Query<PackedRecord>;
   readonly #recordAt: Query<PackedRecord>;
-  /** Statements for each set of filters that was asked for (64 at most). */
+  /** Statements for each set of filters that was asked for (96 at most). */
   readonly #lists = new Map<string, { readonly rows: Query<Listed>; readonly positions: Query<[position: number]> }>();
   readonly #turns: Query<[n: number, at: number, body: string, hash: string]>;
   readonly #head: Query<[position: number, head: number, seq: number]>;
@@ -64,11 +64,12 @@ export class Reads {
 
   list(asked: ListQuery): PackedPage {
     const used = filters.filter((filter) => asked[filter] !== undefined);
-    const values: SQLInputValue[] = used.map((filter) => asked[filter] as string);
-    const shape = used.join();
+    const values: SQLInputValue[] = used.flatMap((filter) => asked[filter] ?? []);
+    // With `is ?` for both, no partial index would be used.
+    const shape = used.map((filter) => `r.${filter} ${asked[filter] === null ? "is null" : "= ?"}`).join(" and ");
     let list = this.#lists.get(shape);
     if (!list) {
-      const conditions = [...used.map((filter) => `r.${filter} = ?`), "r.position < ?"].join(" and ");
+      const conditions = shape === "" ? "r.position < ?" : `${shape} and r.position < ?`;
       const of = (columns: string): string => `select ${columns} from ${recordTables} where ${conditions} order by r.position desc limit ?`;
       list = { rows: query(this.#db, of(`r.position, ${recordColumns}`)), positions: query(this.#db, of("r.position")) };
       this.#lists.set(shape, list);
