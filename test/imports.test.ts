@@ -47,6 +47,7 @@ const rules: Record<string, readonly string[]> = {
   "src/runtime/": [
     "src/runtime/",
     "src/stores/store.ts",
+    "src/stores/damage.ts",
     "src/protocol/",
     "machines/",
     "src/limits/",

@@ -35,8 +35,8 @@ export async function serve({ config }: { config?: string }): Promise<void> {
     ending = true;
     log.info({ signal }, "draining");
     runtime.drain();
-    // The runtime's part ends before the server's, so that whoever waits for an end still hears of it.
-    await Promise.all([runtime.close(drainMs - 2_500), listening.close(drainMs)]);
+    // The runtime's part ends before the server's, so that requests under way meanwhile are answered.
+    await Promise.all([runtime.close(drainMs - 2_500), listening.close(drainMs - 500)]);
     process.exit(0);
   };
   process.on("SIGTERM", () => void end("SIGTERM"));

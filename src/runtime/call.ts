@@ -220,10 +220,12 @@ export class Call {
   // --- money
 
   private chargedFor(end: ProviderEnd): Account {
-    if (end.usage) {
+    const cost = end.usage && costNano(this.tier.price, end.usage);
+    // A bill beyond what can be counted is none: as if no usage had been told.
+    if (end.usage && Number.isSafeInteger(cost)) {
       const { inputTokens: input, cachedTokens, outputTokens } = end.usage;
       return this.accounted({
-        costNano: costNano(this.tier.price, end.usage),
+        costNano: cost as number,
         inputTokens: input,
         cachedTokens,
         outputTokens,

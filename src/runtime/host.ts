@@ -6,21 +6,21 @@
  *  2. A hint (a wake, a message) may be lost; the sweep finds within a second what it would have said.
  *  3. A run that only waits leaves memory; its timer and its inbox bring it back.
  */
-import { hostname } from "node:os";
-import { nanoid } from "nanoid";
 import type { AnyStateMachine, InspectionEvent } from "xstate";
 import type { Channel } from "../channels/channel.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Message } from "../protocol/messages.ts";
 import { hasEnded } from "../protocol/run.ts";
+import { isDamage } from "../stores/damage.ts";
 import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
-import { OwnedRun } from "./owned-run.ts";
+import { type OwnedRecord, OwnedRun } from "./owned-run.ts";
+import { isGone, newProcessName } from "./process-name.ts";
 import { lastTurn } from "./quarantine.ts";
 import { Divergence, replay } from "./recovery.ts";
 import type { Reserving } from "./reserve.ts";
@@ -59,7 +59,7 @@ const sessionRuns = 20;
 const sessionPage = 100;
 
 export class Host {
-  readonly owner = `${hostname()}:${process.pid}:${nanoid(8)}`;
+  readonly owner = newProcessName();
   readonly journal: Journal;
   private readonly options: HostOptions;
   private readonly runs = new Map<string, OwnedRun>();
@@ -126,22 +126,20 @@ export class Host {
       type: "accept",
       run,
       info,
-      limitNano: Math.round(info.limits.max_cost_microusd * 1_000),
+      limitNano: limitNano(info),
       owner: this.owner,
       facts: [JSON.stringify(fact)],
       ...(idempotency && { idempotency }),
     };
     // A run with a session sees the turns before it, which are known only once it is its turn.
-    const owned =
-      info.session === undefined
-        ? this.adopt({ id: run, info, epoch: 1, progress: emptyProgress, spentNano: 0, status: "running" }, spec, undefined)
-        : undefined;
+    const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1), spec, undefined) : undefined;
     return new Promise((resolve) => {
       this.journal.submit(entry, (result) => {
         if (result.type === "accepted") this.options.channel.publish(run, [Object.assign(fact, { run, seq: 1 }) as unknown as Fact]);
         else {
           owned?.drop();
           this.runs.delete(run);
+          if (result.type === "broken") this.options.onError?.(`a run could not be stored: ${result.message}`, run);
         }
         if (result.type === "accepted" && !owned) {
           // A queued run is told of by whoever will own it.
@@ -229,12 +227,7 @@ export class Host {
 
   // --- private
 
-  private adopt(
-    record: Pick<RunRecord, "id" | "info" | "epoch" | "progress" | "spentNano" | "status">,
-    spec: AgentSpec,
-    live: LiveRun | undefined,
-    history?: readonly Message[],
-  ): OwnedRun {
+  private adopt(record: OwnedRecord, spec: AgentSpec, live: LiveRun | undefined, history?: readonly Message[]): OwnedRun {
     const owned = new OwnedRun(record, spec, (observe) => live ?? this.liveRun(record.info, spec, history, observe), {
       journal: this.journal,
       channel: this.options.channel,
@@ -243,7 +236,7 @@ export class Host {
       reserving: this.options.reserving,
       mayBegin: () => !this.closing && this.mayAct(),
       onGone: (gone, why, wakes) => this.gone(gone, why, wakes),
-      onDefect: (error, run) => this.options.onError?.(`a turn failed: ${error instanceof Error ? error.message : error}`, run),
+      onError: (message, run) => this.options.onError?.(message, run),
       onIdle: (idle) => this.rest(idle),
       inspect: this.options.inspect,
     });
@@ -261,7 +254,7 @@ export class Host {
   /** Starts a run of a session: with what was said before it. */
   private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
     const history = info.session === undefined ? [] : await this.history(info);
-    const owned = this.adopt({ id: run, info, epoch, progress: emptyProgress, spentNano: 0, status: "running" }, spec, undefined, history);
+    const owned = this.adopt(newRecord(run, info, epoch), spec, undefined, history);
     owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
@@ -335,15 +328,20 @@ export class Host {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       onError?.(reason, record.id);
-      if (error instanceof Divergence) this.journal.submit({ type: "quarantine", run: record.id, epoch: record.epoch, reason }, () => {});
+      if (error instanceof Divergence || isDamage(error)) this.quarantine(record.id, record.epoch, reason);
       // Anything else (the store is down): the sweep tries again.
       else this.strays.set(record.id, record);
     }
   }
 
+  private quarantine(run: string, epoch: number, reason: string): void {
+    this.runs.get(run)?.drop();
+    this.runs.delete(run);
+    this.journal.submit({ type: "quarantine", run, epoch, reason }, () => {});
+  }
+
   private gone(run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string): void {
     if (this.runs.get(run.id) === run) this.runs.delete(run.id);
-    if (why === "broken") this.options.onError?.("a turn could not be written", run.id);
     // If the store says that it is still ours, the sweep takes it up again: a commit may have been written and its answer lost.
     if ((why === "broken" || why === "fenced") && !this.runs.has(run.id)) this.strays.set(run.id, null);
     if (why === "parked") this.armDue(Math.min(...run.due.values()));
@@ -409,7 +407,7 @@ export class Host {
     try {
       if (!this.mayAct()) return;
       const owners = await this.options.store.owners();
-      const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isDeadHere(owner));
+      const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isGone(owner));
       await this.take({ limit: 256, dead });
       for (const [run, record] of [...this.strays]) {
         this.strays.delete(run);
@@ -417,17 +415,38 @@ export class Host {
         if (record) await this.recover(record);
         else await this.take({ run, limit: 1, dead: [this.owner] });
       }
-      for (const run of await this.options.store.unread(this.owner)) {
-        const inbox = await this.options.store.inbox(run);
-        for (const message of inbox) this.runs.get(run)?.message(message);
-      }
+      for (const run of await this.options.store.unread(this.owner)) await this.readInbox(run);
       const due = await this.options.store.nextDue();
       if (due !== null) this.armDue(due);
     } finally {
       this.sweeping = false;
     }
   }
+
+  private async readInbox(run: string): Promise<void> {
+    const owned = this.runs.get(run);
+    if (!owned) return;
+    try {
+      for (const message of await this.options.store.inbox(run)) owned.message(message);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.options.onError?.(error.message, run);
+      this.quarantine(run, owned.epoch, error.message);
+    }
+  }
 }
+
+const limitNano = ({ limits }: RunInfo): number => Math.round(limits.max_cost_microusd * 1_000);
+
+const newRecord = (id: string, info: RunInfo, epoch: number): OwnedRecord => ({
+  id,
+  info,
+  epoch,
+  progress: emptyProgress,
+  spentNano: 0,
+  limitNano: limitNano(info),
+  status: "running",
+});
 
 export const emptyProgress = {
   steps: 0,
@@ -438,15 +457,3 @@ export const emptyProgress = {
   outputTokens: 0,
   estimated: false,
 } as const;
-
-/** An owner of this host whose process is gone need not be waited for. */
-function isDeadHere(owner: string): boolean {
-  const [host, pid] = owner.split(":");
-  if (host !== hostname()) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
-}

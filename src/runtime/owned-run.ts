@@ -48,12 +48,15 @@ export type OwnedRunDeps = {
   readonly mayBegin: () => boolean;
   /** The run is no longer ours; `wakes` names a run that can go on now. */
   readonly onGone: (run: OwnedRun, why: "ended" | "fenced" | "broken" | "parked", wakes?: string) => void;
-  /** An exception that no rule foresees. */
-  readonly onDefect: (error: unknown, run: string) => void;
+  /** What an operator should know: a defect, or a call that cost more than was reserved for it. */
+  readonly onError: (message: string, run: string) => void;
   /** Everything that it can do now is done and committed. */
   readonly onIdle: (run: OwnedRun) => void;
   readonly inspect?: ((run: string, events: readonly InspectionEvent[]) => void) | undefined;
 };
+
+/** What is known of a run when it is taken up. */
+export type OwnedRecord = Pick<RunRecord, "id" | "info" | "epoch" | "progress" | "spentNano" | "limitNano" | "status">;
 
 /** A turn on its way to the disk. */
 type Pending = {
@@ -93,21 +96,18 @@ export class OwnedRun {
   private readonly seen = new Set<string>();
   private progress: RunProgress;
   private spentNano: number;
+  private limitNano: number;
   private status: RunStatus;
   private inspected: InspectionEvent[] = [];
   private lastAnswer: { ordinal: number; text: string } | null = null;
 
-  constructor(
-    record: Pick<RunRecord, "id" | "info" | "epoch" | "progress" | "spentNano" | "status">,
-    spec: AgentSpec,
-    make: (observe?: (event: InspectionEvent) => void) => LiveRun,
-    deps: OwnedRunDeps,
-  ) {
+  constructor(record: OwnedRecord, spec: AgentSpec, make: (observe?: (event: InspectionEvent) => void) => LiveRun, deps: OwnedRunDeps) {
     this.id = record.id;
     this.info = record.info;
     this.epoch = record.epoch;
     this.progress = record.progress;
     this.spentNano = record.spentNano;
+    this.limitNano = record.limitNano;
     this.status = record.status;
     this.spec = spec;
     this.deps = deps;
@@ -256,14 +256,13 @@ export class OwnedRun {
     while (!this.gone && this.inputs.length > 0 && this.uncommitted < maxAhead && this.undecided === 0 && !this.live.hasEnded) {
       const input = this.inputs.shift() as Input;
       if ((input.type === "outcome" || input.type === "progress") && !this.live.live.has(input.ordinal)) continue;
-      if (input.type === "message" && input.kind === "answer" && !this.live.live.has(input.ordinal)) continue;
       try {
         this.take(input);
       } catch (error) {
         // The machine is ahead of what was submitted: only a replay can be trusted.
         this.drop();
         this.deps.onGone(this, "broken");
-        this.deps.onDefect(error, this.id);
+        this.deps.onError(`a turn failed: ${error instanceof Error ? error.message : error}`, this.id);
       }
     }
   }
@@ -281,6 +280,7 @@ export class OwnedRun {
       facts.push({ type: "run.started", at: iso, actor: "run" });
       this.progress = { ...this.progress, startedAt: now };
     }
+    const spentBefore = this.spentNano;
     const settled =
       input.type === "outcome" || (input.type === "message" && input.kind === "answer") ? this.live.live.get(input.ordinal) : undefined;
     if (settled) this.settle(settled, input as Exclude<Input, { type: "start" }>, iso, facts, closes);
@@ -301,6 +301,11 @@ export class OwnedRun {
       if (fact) facts.push(fact);
     }
     for (const ask of turn.stops) this.stop(ask, iso, facts, closes);
+    const raised = settled?.kind === "ask" ? raise(settled, input) : {};
+    // As the ledger raises it.
+    this.limitNano = Math.min(this.limitNano + (raised.raiseNano ?? 0), Number.MAX_SAFE_INTEGER);
+    // A call cost more than its hold. The ledger grants nothing more.
+    if (spentBefore <= this.limitNano && this.spentNano > this.limitNano) facts.push(this.overspent(iso));
     if (turn.end) facts.push(this.finish(turn, iso));
     const waits = this.waitingFor();
     this.status = turn.end ? turn.end.status : waits.length > 0 && this.onlyWaits ? "waiting" : "running";
@@ -331,7 +336,7 @@ export class OwnedRun {
       asks: turn.asks.map((ask) => this.askEntry(ask, now, iso)),
       closes,
       ...(input.type === "message" && { consumes: input.nonce }),
-      ...(settled?.kind === "ask" && raise(settled, input)),
+      ...raised,
       status: this.status,
       progress: this.progress,
     };
@@ -448,6 +453,11 @@ export class OwnedRun {
     };
   }
 
+  private overspent(at: string): NewFact {
+    const [value, limit] = [this.spentNano / 1_000, this.limitNano / 1_000];
+    return { type: "limit.hit", at, actor: "run", which: "budget.run", value, limit };
+  }
+
   private waitingFor(): { id: string; kind: InputKind }[] {
     const waits: { id: string; kind: InputKind }[] = [];
     for (const ask of this.live.live.values()) if (ask.kind === "ask") waits.push({ id: askId(ask.ordinal), kind: ask.input.kind });
@@ -487,6 +497,7 @@ export class OwnedRun {
     if (result.type !== "written") {
       this.drop();
       this.deps.onGone(this, result.type === "fenced" ? "fenced" : "broken");
+      if (result.type === "broken") this.deps.onError(`a turn could not be written: ${result.message}`, this.id);
       return;
     }
     this.release(pending, result);
@@ -552,7 +563,9 @@ export class OwnedRun {
       },
       {
         done: (outcome) => {
-          if (this.performing.delete(ordinal)) this.push({ type: "outcome", ordinal, ...outcome });
+          if (!this.performing.delete(ordinal)) return;
+          this.checkHold(ordinal, grant.holdNano, outcome.account);
+          this.push({ type: "outcome", ordinal, ...outcome });
         },
         text: (text) => {
           if (!open) return;
@@ -575,6 +588,16 @@ export class OwnedRun {
       },
     );
     this.performing.set(ordinal, performing);
+  }
+
+  /** Its hold is a call's worst case: more is told, since either the count of its input or the provider is wrong. */
+  private checkHold(ordinal: number, holdNano: number, account: Account | undefined): void {
+    if (!account || account.costNano <= holdNano) return;
+    const { costNano, inputTokens, outputTokens, model } = account;
+    this.deps.onError(
+      `the call ${callId(ordinal)} of ${model} cost ${costNano / 1_000} micro-dollars (${inputTokens} tokens in, ${outputTokens} out), and ${holdNano / 1_000} were reserved for it`,
+      this.id,
+    );
   }
 
   private timeUp(ask: Ask, due: number): OutcomeInput {

@@ -47,9 +47,11 @@ export function readEvents(
   /** Calls finished up to here were finished before the reader came. */
   const cameAt = head;
   const calls = new Map<string, Following>();
+  const isWanted = (call: { readonly for: "answer" | "internal" }): boolean => call.for === "answer" || options.internal === true;
   for (const [call, offset] of cursor.calls) calls.set(call, { offset, reasoning: 0, wanted: true });
   // An unfinished call whose start the client has seen, without an offset: its text from 0.
-  for (const open of topic.calls.values()) if (!calls.has(open.call)) calls.set(open.call, { offset: 0, reasoning: 0, wanted: true });
+  for (const open of topic.calls.values())
+    if (!calls.has(open.call)) calls.set(open.call, { offset: 0, reasoning: 0, wanted: isWanted(open) });
   const seen = new Set<string>(cursor.calls.keys());
   let ended = ends || topic.ended;
   let finished = false;
@@ -63,10 +65,36 @@ export function readEvents(
     return seq < head ? stored() : none;
   };
 
+  /** Calls that end now and whose start was not seen here: they had begun before the cursor, in another process. */
+  const strangers = (facts: readonly Fact[]): Set<string> | null => {
+    let found: Set<string> | null = null;
+    for (const fact of facts) {
+      if (fact.type !== "call.finished" || fact.seq <= cameAt || calls.has(fact.call)) continue;
+      if (facts.some((other) => other.type === "call.started" && other.call === fact.call)) continue;
+      found ??= new Set();
+      found.add(fact.call);
+    }
+    return found;
+  };
+
+  /** Their text is told from 0, if it is for this reader: the fact of their start says so. */
+  const learn = async (unknown: Set<string>): Promise<void> => {
+    for (let after = 0; unknown.size > 0 && after < cursor.seq; ) {
+      const rows = await store.facts(run, after, Math.min(page, cursor.seq - after));
+      for (const { seq: at, json } of rows) {
+        const fact = factOf(run, at, json);
+        if (fact.type === "call.started" && unknown.delete(fact.call))
+          calls.set(fact.call, { offset: 0, reasoning: 0, wanted: isWanted(fact) });
+        after = at;
+      }
+      if (rows.length === 0) return;
+    }
+  };
+
   const take = (facts: readonly Fact[], events: Event[]): void => {
     for (const fact of facts) {
       if (fact.type === "call.started") {
-        const wanted = options.internal === true || fact.for === "answer";
+        const wanted = isWanted(fact);
         const known = calls.get(fact.call);
         if (known) known.wanted = wanted;
         else calls.set(fact.call, { offset: 0, reasoning: 0, wanted });
@@ -75,6 +103,7 @@ export function readEvents(
         const call = calls.get(fact.call);
         const isOwed = fact.seq > cameAt || cursor.calls.has(fact.call);
         if (call?.wanted && isOwed && fact.text !== undefined && fact.text.length > call.offset) {
+          const offset = characterAt(fact.text, call.offset);
           events.push({
             run,
             seq,
@@ -82,8 +111,8 @@ export function readEvents(
             at: fact.at,
             actor: fact.actor,
             call: fact.call,
-            offset: call.offset,
-            text: fact.text.slice(call.offset),
+            offset,
+            text: fact.text.slice(offset),
           });
         }
         calls.delete(fact.call);
@@ -117,6 +146,7 @@ export function readEvents(
         call.reasoning = open.reasoning.length;
       }
       if (open.text.length > call.offset) {
+        const offset = characterAt(open.text, call.offset);
         events.push({
           run,
           seq,
@@ -124,8 +154,8 @@ export function readEvents(
           at,
           actor: open.actor,
           call: open.call,
-          offset: call.offset,
-          text: open.text.slice(call.offset),
+          offset,
+          text: open.text.slice(offset),
         });
         call.offset = open.text.length;
       }
@@ -153,11 +183,6 @@ export function readEvents(
     });
 
   let behind = false;
-  const readFromStore = async (events: Event[]): Promise<void> => {
-    behind = false;
-    take(await stored(), events);
-  };
-
   const reader: EventReader = {
     async read() {
       for (;;) {
@@ -166,9 +191,12 @@ export function readEvents(
           return null;
         }
         const events: Event[] = [];
-        if (behind) await readFromStore(events);
-        const facts = nextFacts();
-        take(facts instanceof Promise ? await facts : facts, events);
+        const next = behind ? stored() : nextFacts();
+        behind = false;
+        const facts = next instanceof Promise ? await next : next;
+        const unknown = strangers(facts);
+        if (unknown) await learn(unknown);
+        take(facts, events);
         if (!finished && seq >= topic.seq) takeText(events);
         if (events.length > 0) return events;
         if (ended && seq >= Math.max(head, topic.seq)) finished = true;
@@ -185,6 +213,12 @@ export function readEvents(
     [Symbol.asyncIterator]: () => eachEvent(reader),
   };
   return reader;
+}
+
+/** A cursor may lie inside a surrogate pair: then the whole character is told. */
+function characterAt(text: string, offset: number): number {
+  const isInside = /[\ud800-\udbff]/.test(text.charAt(offset - 1)) && /[\udc00-\udfff]/.test(text.charAt(offset));
+  return isInside ? offset - 1 : offset;
 }
 
 /**

@@ -3,6 +3,7 @@
  * nothing is released. The same function serves recovery, the journal's page and, later, time travel and forks.
  */
 import type { Json } from "../protocol/json.ts";
+import { damaged } from "../stores/damage.ts";
 import type { RunRecord, Store, TurnRow } from "../stores/store.ts";
 import type { Input, LiveRun, Verdict } from "./run.ts";
 
@@ -17,7 +18,16 @@ export type TurnBody = {
   readonly stops?: readonly number[];
   readonly verdicts?: readonly Verdict[];
 };
-export const bodyOf = (row: TurnRow): TurnBody => JSON.parse(row.body) as TurnBody;
+/** Throws what `damage.ts` makes where it is no record of a turn. */
+export function bodyOf(row: TurnRow): TurnBody {
+  try {
+    const body = JSON.parse(row.body) as TurnBody;
+    if (typeof body?.input?.type !== "string") throw new Error("it has no input");
+    return body;
+  } catch (error) {
+    throw damaged(`the body of turn ${row.n}`, error);
+  }
+}
 
 /** All turns of a run, in order. */
 export async function* turnsOf(store: Store, run: string): AsyncGenerator<TurnRow> {

@@ -238,8 +238,10 @@ export class LiveRun {
         this.settle(input.ordinal, input.ok, input.value);
         return;
       case "message":
-        if (input.kind === "answer") this.settle(input.ordinal, true, input.value);
-        else this.root?.send({ type: "cancel", reason: input.value.reason });
+        // A question may have ended (expired, stopped) while its answer was on the way: the answer is taken, and means nothing.
+        if (input.kind === "answer") {
+          if (this.live.has(input.ordinal)) this.settle(input.ordinal, true, input.value);
+        } else this.root?.send({ type: "cancel", reason: input.value.reason });
     }
   }
 

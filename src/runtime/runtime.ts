@@ -22,6 +22,7 @@ import type { Message } from "../protocol/messages.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { Provider } from "../providers/provider.ts";
+import { damaged } from "../stores/damage.ts";
 import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentOptions, AgentSpec } from "./agent.ts";
 import { appraise } from "./appraise.ts";
@@ -37,10 +38,9 @@ import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
 import type { Tool } from "./tool.ts";
+import { type Caller, isVisible, visibleTo } from "./visibility.ts";
 import { supervise } from "./work-logic.ts";
 
-/** Who asks. Made at the edge from a token; in process it is the program itself. */
-export type Caller = { readonly tenant: string; readonly user?: string; readonly scopes: readonly string[] };
 const local: Caller = { tenant: "local", scopes: ["tenant", "admin"] };
 
 /** State and context of every machine after one turn. */
@@ -493,9 +493,13 @@ export class Runtime implements Runs {
     if (known) return known;
     const json = await this.store.getAgent(hash);
     if (json === null) return null;
-    const spec = JSON.parse(json) as AgentSpec;
-    this.specs.set(hash, spec);
-    return spec;
+    try {
+      const spec = JSON.parse(json) as AgentSpec;
+      this.specs.set(hash, spec);
+      return spec;
+    } catch (error) {
+      throw damaged(`the definition of an agent (${hash})`, error);
+    }
   }
 
   private checkReady(): void {
@@ -582,14 +586,6 @@ function userOf(body: StartBody, caller: Caller): { user?: string } {
     throw new EscapementError("forbidden", "naming a user needs the scope `users`", { details: { path: "user" } });
   return { user: body.user };
 }
-
-const isVisible = (info: RunInfo, caller: Caller): boolean =>
-  info.tenant === caller.tenant && (caller.scopes.includes("tenant") || info.user === caller.user);
-
-const visibleTo = (caller: Caller): { tenant: string; user?: string } => ({
-  tenant: caller.tenant,
-  ...(!caller.scopes.includes("tenant") && caller.user !== undefined && { user: caller.user }),
-});
 
 function position(cursor: string): number {
   if (!/^\d{1,15}$/.test(cursor))

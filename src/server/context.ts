@@ -11,24 +11,16 @@ export type ServerContext = {
 };
 
 /**
- * The two moments of an orderly end. From `draining` on nothing new is accepted and event streams and sockets are told to go
- * elsewhere; at `stopping` requests that still wait are answered at once.
+ * An orderly end. From `draining` on nothing new is accepted, event streams and sockets are told to go elsewhere, and requests that wait
+ * for a run's end are answered at once.
  */
 export class Drain {
   readonly #draining = new AbortController();
-  readonly #stopping = new AbortController();
 
   get draining(): AbortSignal {
     return this.#draining.signal;
   }
-  get stopping(): AbortSignal {
-    return this.#stopping.signal;
-  }
   begin(): void {
     this.#draining.abort();
-  }
-  stop(): void {
-    this.#draining.abort();
-    this.#stopping.abort();
   }
 }

@@ -26,8 +26,8 @@ export type Listening = {
   /** Like `http://127.0.0.1:8787`. */
   readonly url: string;
   /**
-   * Takes nothing new, tells sockets and event streams to come back later, lets requests under way end for at most `graceMs` (5,000),
-   * and closes every connection. Runs go on: ending the runtime is its owner's business.
+   * Takes nothing new, tells sockets, event streams and who waits for a run to come back later, lets other requests end for at most
+   * `graceMs` (5,000), and closes every connection. Runs go on: ending the runtime is its owner's business.
    */
   close(graceMs?: number): Promise<void>;
 };
@@ -108,11 +108,8 @@ async function end(
   sockets.drain();
   // While requests end, `readyz` still answers (503), so that a load balancer sees why.
   const idle = () => active.size === 0 && sockets.size === 0;
-  await settled(idle, Math.max(0, graceMs - 500));
-  context.drain.stop();
+  await settled(idle, graceMs);
   const over = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  await settled(idle, Math.min(500, graceMs));
   sockets.terminate();
   server.closeAllConnections();
   await over;

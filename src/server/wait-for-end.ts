@@ -1,6 +1,7 @@
 /**
  * Waits for a run's end on behalf of a request that wants it as its answer. Owns one reader while it waits.
- * Returns early when waiting is pointless (the run asks a person, or stays queued) or over (time, client gone, server going down).
+ * Returns early when waiting is pointless (the run asks a person, or stays queued) or over (time, client gone, server going down: the
+ * run goes on elsewhere, and who waits is told at once where to find it).
  */
 import type { Event } from "../protocol/events.ts";
 import type { Run } from "../protocol/run.ts";
@@ -9,7 +10,7 @@ import type { ServerContext } from "./context.ts";
 import type { Caller } from "./runtime.ts";
 
 /** `parked`: waiting for an answer, or queued. `gone`: nobody is left to answer. */
-export type WaitEnd = "ended" | "parked" | "timeout" | "gone" | "stopping";
+export type WaitEnd = "ended" | "parked" | "timeout" | "gone" | "draining";
 
 export async function waitForEnd(
   context: ServerContext,
@@ -25,7 +26,7 @@ export async function waitForEnd(
     reader.close();
   };
   const onGone = () => leave("gone");
-  const onStopping = () => leave("stopping");
+  const onDraining = () => leave("draining");
   const timeout = setTimeout(leave, options.waitMs, "timeout");
   const queued = setTimeout(() => {
     // A failed look is no reason to stop waiting: the reader will see whatever comes.
@@ -35,9 +36,9 @@ export async function waitForEnd(
     );
   }, settings.intervals.queuedMs);
   options.signal.addEventListener("abort", onGone);
-  drain.stopping.addEventListener("abort", onStopping);
+  drain.draining.addEventListener("abort", onDraining);
   if (options.signal.aborted) onGone();
-  if (drain.stopping.aborted) onStopping();
+  if (drain.draining.aborted) onDraining();
   try {
     const questions = new Set<string>();
     while (why === undefined) {
@@ -52,7 +53,7 @@ export async function waitForEnd(
     clearTimeout(timeout);
     clearTimeout(queued);
     options.signal.removeEventListener("abort", onGone);
-    drain.stopping.removeEventListener("abort", onStopping);
+    drain.draining.removeEventListener("abort", onDraining);
     reader.close();
   }
 }

@@ -3,12 +3,15 @@
  *
  * Invariants every store keeps (its suite checks them):
  *  1. A batch is one transaction; entries in it are carried out in order and succeed or are refused one by one.
- *  2. A turn is written only under the run's current `epoch` and only as `head + 1`; else it is `fenced` and changes nothing.
+ *  2. A turn is written only under the run's current `epoch` and only as `head + 1`; else it is `fenced` and changes nothing. The very same
+ *     turn once more, under the same epoch, is answered as when it was written: the answer to a commit may be lost, and it is tried again.
  *  3. `spent + held <= limit` on every meter after every entry; a hold lives exactly as long as its open ask.
  *  4. Facts get `seq` 1, 2, 3, … without gap, in the order of the entries.
- *  5. What a resolved promise said is durable (as far as the store's `durability` says).
+ *  5. What cannot be read any more costs its own run: `get`, `inbox` and `turns` of that run reject (`damage.ts`), `list` leaves it out,
+ *     `claim` quarantines it, and the others are served.
+ *  6. What a resolved promise said is durable (as far as the store's `durability` says).
  *
- * Money is integer nano-dollars (a JavaScript number; everything stays below 2^53).
+ * Money is integer nano-dollars (a JavaScript number). An entry with another amount, or that would bring a sum beyond 2^53 - 1, is `broken`.
  */
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
@@ -204,7 +207,8 @@ export type FactRow = { readonly seq: number; readonly json: string };
 
 export type ListQuery = {
   readonly tenant?: string;
-  readonly user?: string;
+  /** Null: only runs without a user. */
+  readonly user?: string | null;
   readonly status?: RunStatus;
   readonly agent?: string;
   readonly session?: string;

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, onTestFinished, test } from "vitest";
 import { setup } from "xstate";
 import { z } from "zod";
@@ -288,7 +289,7 @@ test("inspection events come after the commit, and an inspector that throws brea
 });
 
 /** A machine that asks one question and then another. */
-const asker = (second: string) =>
+const asker = (second: string, firstExpiresMs = 3_600_000) =>
   setup({ types: { output: {} as Answer }, actors: { ask } }).createMachine({
     id: "asker",
     version: "1",
@@ -299,7 +300,7 @@ const asker = (second: string) =>
         invoke: {
           id: "ask",
           src: "ask",
-          input: { kind: "question", message: "one?", expiresMs: 3_600_000 },
+          input: { kind: "question", message: "one?", expiresMs: firstExpiresMs },
           onDone: "second",
           onError: "second",
         },
@@ -346,6 +347,68 @@ test("a journal that the machine does not repeat is quarantined, with its reason
   const { data } = await after.facts(run.id);
   expect(data.map(({ seq }) => seq)).toEqual(data.map((_, i) => i + 1));
   expect(data.slice(-2).map(({ type }) => type)).toEqual(["input.resolved", "run.finished"]);
+});
+
+test("an answer that was stored while its question expired is read, so that the run can leave memory", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "escapement-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const store = sqlite(join(folder, "runs.db"));
+  const { runtime } = await world(() => ({ text: "never" }), {
+    store,
+    agents: [agent({ name: "asker", machine: "asker", limits: { deadline_ms: 3_600_000 } })],
+    machines: { asker: asker("two?", 300) },
+  });
+  const run = await runtime.start({ agent: "asker", input: "go" });
+  await until(runtime, run.id, ({ waiting_for }) => waiting_for?.[0]?.id === "q0");
+  // By another process, whose hint is lost: the sweep finds it when the question is over.
+  const stored = await store.message(run.id, { nonce: "late", kind: "answer", ordinal: 0, value: { value: "yes" }, createdAt: Date.now() });
+  expect(stored.type).toBe("stored");
+  await until(runtime, run.id, () => runtime.load().runs === 0);
+  expect(await store.inbox(run.id)).toEqual([]);
+  const resolved = (await runtime.facts(run.id)).data.filter(({ type }) => type === "input.resolved");
+  expect(resolved).toMatchObject([{ id: "q0", by: "expiry" }]);
+  // Its journal can be replayed, and the next question be answered.
+  await runtime.answer(run.id, { id: "q1", value: "yes" });
+  expect(await run.result()).toMatchObject({ status: "done" });
+});
+
+test.each([
+  ["a turn", "update turns set body = substr(body, 1, 20) where n = 1 and run = 1", "the body of turn 1 is damaged"],
+  ["a turn that is JSON of something else", "update turns set body = '[]' where n = 1 and run = 1", "the body of turn 1 is damaged"],
+  ["an agent's definition", "update agents set json = '{' where json like '%asker%'", "the definition of an agent"],
+  ["a message", "update inbox set value = '{' where run = 1", "a message of"],
+])("damage costs its own run, which is quarantined with the reason: %s", async (_, damage, reason) => {
+  const folder = mkdtempSync(join(tmpdir(), "escapement-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, "runs.db");
+  const config = (limits = {}): Config & RuntimeExtras => ({
+    store: { path },
+    env: {},
+    agents: [agent({ name: "asker", machine: "asker", limits: { deadline_ms: 3_600_000, ...limits } })],
+    machines: { asker: asker("two?") },
+  });
+  const before = await createRuntime(config());
+  const bad = await before.start({ agent: "asker", input: "go" });
+  await until(before, bad.id, ({ status }) => status === "waiting");
+  await before.close();
+  const db = new DatabaseSync(path);
+  const value = { value: "yes" };
+  db.prepare("insert into inbox (run, nonce, kind, ordinal, value, created_at) values (1, 'a', 'answer', 0, ?, 0)").run(
+    JSON.stringify(value),
+  );
+  db.exec(damage);
+  db.prepare("update runs set wake_at = 0").run();
+  db.close();
+  const errors: [string, string | undefined][] = [];
+  // With another definition of the agent: the old one is read from the store.
+  const after = await createRuntime({ ...config({ max_steps: 3 }), onError: (message, run) => errors.push([message, run]) });
+  onTestFinished(() => after.close());
+  await until(after, bad.id, ({ status }) => status === "quarantined");
+  expect(errors).toEqual([[expect.stringContaining(reason), bad.id]]);
+  const good = await after.start({ agent: "asker", input: "go" });
+  await until(after, good.id, ({ status }) => status === "waiting");
+  await good.answer({ id: "q0", value: "yes" });
+  await until(after, good.id, ({ waiting_for }) => waiting_for?.[0]?.id === "q1");
 });
 
 test("a tool that refuses now what it took then does not disturb a run that used it", async () => {
@@ -428,4 +491,87 @@ test("a run without a user does not see what a user said in a session of the sam
   await (await runtime.start({ agent: "single", input: "ada's secret", session: "s", user: "ada" })).result();
   await (await runtime.start({ agent: "single", input: "what was said?", session: "s" })).result();
   expect(provider.book.entries[1]?.request.json().messages).toEqual([{ role: "user", content: "what was said?" }]);
+});
+
+const look = tool({ name: "look", description: "looks", class: "pure", input: z.strictObject({}), run: () => "nothing" });
+/** One micro-dollar a token of input and of output. */
+const dear = { main: { provider: "self", model: "m", max_output_tokens: 100, price: { input_usd_per_mtok: 1, output_usd_per_mtok: 1 } } };
+
+test("a call that cost more than its hold is told, and stops the run where its limit is exceeded", async () => {
+  const errors: [string, string | undefined][] = [];
+  const { runtime, provider } = await world(
+    () => ({ text: "looking …", tools: [{ name: "look", input: {} }], usage: { input: 60_000, output: 9 } }),
+    {
+      tiers: dear,
+      agents: [agent({ name: "looker", tools: ["eyes"], limits: { max_cost_microusd: 50_000 } })],
+      tools: { eyes: [look] },
+      onError: (message, run) => errors.push([message, run]),
+    },
+  );
+  const run = await runtime.start({ agent: "looker", input: "look" });
+  expect(await run.result()).toMatchObject({
+    status: "exhausted",
+    output: "looking …",
+    cost_microusd: 60_009,
+    held_microusd: 0,
+    error: { code: "budget_exceeded" },
+  });
+  expect(provider.book.entries).toHaveLength(1);
+  expect(errors).toEqual([[expect.stringMatching(/^the call c0 of m cost 60009 micro-dollars .* were reserved for it$/), run.id]]);
+  const { data } = await runtime.facts(run.id);
+  const types = data.map(({ type }) => type);
+  expect(data[types.indexOf("limit.hit")]).toMatchObject({ which: "budget.run", value: 60_009, limit: 50_000 });
+  // Told with the call that did it, not only when the next one is denied.
+  expect(types.indexOf("limit.hit")).toBeLessThan(types.indexOf("tool.started"));
+});
+
+test("a call that cost more than its hold is told, and the run goes on within its limit", async () => {
+  const errors: string[] = [];
+  const { runtime } = await world(() => ({ text: "dear", usage: { input: 40_000, output: 1 } }), {
+    tiers: dear,
+    agents: [agent({ name: "single", machine: "single", limits: { max_cost_microusd: 50_000 } })],
+    onError: (message) => errors.push(message),
+  });
+  const run = await runtime.start({ agent: "single", input: "think" });
+  expect(await run.result()).toMatchObject({ status: "done", cost_microusd: 40_001 });
+  expect(errors).toEqual([expect.stringContaining("cost 40001 micro-dollars")]);
+  expect((await runtime.facts(run.id)).data.map(({ type }) => type)).not.toContain("limit.hit");
+});
+
+test("a bill that nobody could count is charged as a call without usage: its hold", async () => {
+  const { runtime } = await world(() => ({ text: "dear", usage: { input: Number.MAX_SAFE_INTEGER, output: 1 } }), {
+    tiers: dear,
+    agents: [single],
+  });
+  const run = await runtime.start({ agent: "single", input: "think" });
+  const { status, cost_microusd, usage } = await run.result();
+  const { data } = await runtime.facts(run.id);
+  const started = data.find(({ type }) => type === "call.started") as { hold_microusd: number };
+  expect({ status, cost_microusd, estimated: usage.estimated }).toEqual({
+    status: "done",
+    cost_microusd: started.hold_microusd,
+    estimated: true,
+  });
+});
+
+test("why a turn could not be written is told", async () => {
+  const errors: string[] = [];
+  const store = sqlite(":memory:");
+  const { runtime } = await world(() => ({ text: "never stored" }), {
+    agents: [single],
+    store: {
+      ...store,
+      // The ledger refuses a cost that is no whole number of nano-dollars.
+      commit: (batch) =>
+        store.commit(
+          batch.map((entry) =>
+            entry.type === "turn" ? { ...entry, closes: entry.closes.map((close) => ({ ...close, costNano: 0.5 })) } : entry,
+          ),
+        ),
+    },
+    onError: (message) => errors.push(message),
+  });
+  const run = await runtime.start({ agent: "single", input: "think" });
+  await until(runtime, run.id, ({ status }) => status === "quarantined");
+  expect(errors[0]).toBe("a turn could not be written: costNano is 0.5: an amount is a whole number of nano-dollars from 0 to 2^53 - 1");
 });

@@ -174,7 +174,16 @@ export class World {
   invoiceNano = 0;
   current!: Process;
   readonly mutation: Mutation | undefined;
-  readonly config: { crash: number; restart: number; outage: number; fail: number; maxCalls: number; systemNano: number; retries: number };
+  readonly config: {
+    crash: number;
+    restart: number;
+    outage: number;
+    unanswered: number;
+    fail: number;
+    maxCalls: number;
+    systemNano: number;
+    retries: number;
+  };
   private violation: unknown;
   /** Takeovers at the present head: a run that was taken over twice without progress, and only such a run, is quarantined. */
   private readonly takeovers = new Map<string, { head: number; times: number }>();
@@ -196,6 +205,7 @@ export class World {
       crash: random() < 0.2 ? 0 : 0.02,
       restart: random() < 0.7 ? 0 : 0.01,
       outage: random() < 0.5 ? 0 : 0.03,
+      unanswered: random() < 0.7 ? 0 : 0.1,
       fail: random() < 0.5 ? 0.3 : 0.05,
       maxCalls: random() < 0.3 ? 4 : 30,
       systemNano: random() < 0.3 ? 22_000 : 10_000_000,
@@ -249,7 +259,7 @@ export class World {
 
   get mayCrash(): boolean {
     if (this.tally.crashes >= 6 || this.down) return false;
-    return this.core.list({ limit: 10 }).every(([run, status, , , head]) => {
+    return this.core.list({ limit: 10 }).rows.every(([run, status, , , head]) => {
       const taken = this.takeovers.get(run);
       return hasEnded(status) || taken === undefined || taken.head !== head;
     });
@@ -430,6 +440,10 @@ class Process {
             if (zombie) world.later(this, () => resolve(result as never), 1);
             world.crash();
             if (!zombie) this.die();
+            return;
+          }
+          if (world.chance(world.config.unanswered)) {
+            reject(new EscapementError("unavailable", "written, and the answer was lost", { details: { reason: "store" } }));
             return;
           }
         }

@@ -477,22 +477,45 @@ describe("connections", () => {
     expect(answer).toMatch(/^HTTP\/1.1 200 /);
   });
 
-  test("while draining readyz is 503, starts are refused, and who waits is told that the run goes on", async () => {
+  test("while draining readyz is 503, starts are refused, and who waits is told at once that the run goes on", async () => {
     const { url, runtime, listening } = await world();
     runtime.script = () => {};
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
     const waiting = start(url, hello);
     await eventually(() => runtime.runs.get("run_1")?.readers).toBe(1);
-    const closing = listening.close(700);
+    // A request that has not arrived yet is let end.
+    const slow = connectTcp(Number(new URL(url).port), "127.0.0.1");
+    slow.on("error", () => {});
+    slow.write("POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{");
+    await eventually(async () => (await fetch(`${url}/metrics`)).text()).toContain("escapement_http_requests_in_flight 3");
+    let closed = false;
+    const closing = listening.close(1_500).then(() => {
+      closed = true;
+    });
+    const told = await waiting;
+    expect([told.status, (await told.json()).error]).toMatchObject([
+      503,
+      { code: "unavailable", run: "run_1", details: { reason: "draining" } },
+    ]);
+    expect(closed).toBe(false);
     const ready = await fetch(`${url}/readyz`);
     expect([ready.status, (await ready.json()).error]).toMatchObject([503, { code: "unavailable", details: { reason: "draining" } }]);
     expect(Number(ready.headers.get("retry-after"))).toBeGreaterThan(0);
     expect((await start(url, hello)).status).toBe(503);
-    const told = await waiting;
-    expect([told.status, (await told.json()).error]).toMatchObject([503, { code: "unavailable", run: "run_1" }]);
     await closing;
     await expect(fetch(`${url}/livez`)).rejects.toThrow();
     expect(runtime.only().status).toBe("running");
+  });
+
+  test("a server that only waits for runs is closed at once", async () => {
+    const { url, runtime, listening } = await world();
+    runtime.script = () => {};
+    const waiting = start(url, hello);
+    await eventually(() => runtime.runs.get("run_1")?.readers).toBe(1);
+    const from = performance.now();
+    await listening.close(5_000);
+    expect(performance.now() - from).toBeLessThan(1_000);
+    expect((await waiting).status).toBe(503);
   });
 
   test("readyz tells why the runtime is not ready", async () => {

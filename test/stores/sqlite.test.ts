@@ -152,17 +152,25 @@ describe("the file", () => {
     expect(await store.commit([turn("r1", 1)])).toMatchObject([{ type: "written" }]);
   });
 
-  it("with a damaged row costs that row's run, and no other (S16)", async () => {
+  it.each([
+    ["half of its acceptance", "body = substr(body, 1, 20)"],
+    ["money that is no safe integer", "spent_nano = 9007199254740993"],
+    ["open asks that are bytes", "open = x'00ff'"],
+  ])("with a damaged row costs that row's run, and no other (S16): %s", async (_, damage) => {
     const path = newPath();
     const store = opened(path);
-    await store.commit([accept("bad"), accept("good")]);
+    await store.commit([accept("first"), accept("bad"), accept("good")]);
     const other = new DatabaseSync(path);
-    other.exec("update turns set body = substr(body, 1, 20) where run = (select position from runs where id = 'bad')");
+    other.exec(`update turns set ${damage} where run = (select position from runs where id = 'bad')`);
     other.close();
-    expect((await refusal(store.get("bad"))).body).toMatchObject({ code: "internal", run: "bad" });
-    expect((await store.list({ limit: 10 })).rows.map(({ id }) => id)).toEqual(["good"]);
+    expect((await refusal(store.get("bad"))).body).toMatchObject({ code: "internal" });
+    expect((await store.list({ limit: 10 })).rows.map(({ id }) => id)).toEqual(["good", "first"]);
+    // It has its place on a page, and the next one is found.
+    const page = await store.list({ limit: 2 });
+    expect(page.rows.map(({ id }) => id)).toEqual(["good"]);
+    expect((await store.list({ limit: 2, before: page.next ?? 0 })).rows.map(({ id }) => id)).toEqual(["first"]);
     const taken = await store.claim("w2", { now: t0, limit: 10, machines: ["agent@1"] });
-    expect(taken.map(({ id }) => id)).toEqual(["good"]);
+    expect(taken.map(({ id }) => id)).toEqual(["first", "good"]);
     expect(await store.claim("w3", { now: t0, limit: 10, machines: ["agent@1"], run: "bad" })).toEqual([]);
     const check = new DatabaseSync(path);
     expect(check.prepare("select status, reason from runs where id = 'bad'").get()).toMatchObject({

@@ -71,7 +71,7 @@ async function answer(
       const message = `the run has not ended within ${Math.round(waitMs / 1_000)} s; it goes on`;
       return errorReply(errorBody("timeout", message, { run: run.id }), applied);
     }
-    case "stopping":
+    case "draining":
       return errorReply(draining(context, run.id).body, headers);
     case "gone":
       abandon();

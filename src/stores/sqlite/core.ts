@@ -9,7 +9,7 @@ import { Inbox, type MessageOptions, type PackedMessageResult } from "./inbox.ts
 import type { RunRow } from "./live-runs.ts";
 import { type Claimed, type ClaimOptions, disowned, Ownership } from "./ownership.ts";
 import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
-import { type PackedFacts, Reads } from "./reads.ts";
+import { type PackedFacts, type PackedPage, Reads } from "./reads.ts";
 import { open, type SqliteOptions } from "./schema.ts";
 import { Transaction } from "./transaction.ts";
 import { type FencedEntry, Writer } from "./writer.ts";
@@ -26,7 +26,7 @@ export interface Calls {
   claim(owner: string, options: ClaimOptions): Claimed[];
   nextDue(): number | null;
   get(run: string): PackedRecord | null;
-  list(query: ListQuery): [...PackedRecord, position: number][];
+  list(query: ListQuery): PackedPage;
   turns(run: string, after: number, limit: number): TurnRow[];
   facts(run: string, after: number, limit: number): PackedFacts[];
   meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][];
@@ -100,7 +100,7 @@ export class SqliteCore implements Calls {
   get(run: string): PackedRecord | null {
     return this.#do("get", () => this.#reads.get(run));
   }
-  list(query: ListQuery): [...PackedRecord, position: number][] {
+  list(query: ListQuery): PackedPage {
     return this.#do("list", () => this.#reads.list(query));
   }
   turns(run: string, after: number, limit: number): TurnRow[] {

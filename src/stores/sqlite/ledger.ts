@@ -10,6 +10,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Level } from "../../money/budget.ts";
 import type { MeterRef } from "../store.ts";
+import { amount } from "./amount.ts";
 import { type Query, query } from "./schema.ts";
 
 export type Meter = {
@@ -45,12 +46,13 @@ export class Ledger {
     const found = this.find(ref.key);
     if (found) {
       if (found.limitNano !== ref.limitNano) {
-        found.limitNano = ref.limitNano;
+        found.limitNano = amount("limitNano", ref.limitNano, ref.key);
         found.changed = true;
       }
       return found;
     }
-    const made: Meter = { key: ref.key, level: ref.level, limitNano: ref.limitNano, spentNano: 0, heldNano: 0, changed: true };
+    const limitNano = amount("limitNano", ref.limitNano, ref.key);
+    const made: Meter = { key: ref.key, level: ref.level, limitNano, spentNano: 0, heldNano: 0, changed: true };
     this.#meters.set(ref.key, made);
     return made;
   }

@@ -7,6 +7,7 @@
  *  3. One damaged row costs its own run, never the claim of the others.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { isStoreFailure } from "./errors.ts";
 import { type PackedRecord, record, recordColumns, recordTables } from "./packed.ts";
 import { type Query, query } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
@@ -159,12 +160,14 @@ export class Ownership {
       return null;
     }
     this.#take.run(owner, claims + 1, position);
-    const row = this.#record.get(position);
     try {
+      // Reading alone can fail: an integer beyond what JavaScript can hold.
+      const row = this.#record.get(position);
       if (!row) throw new Error("its acceptance is missing");
       record(row);
       return row;
     } catch (error) {
+      if (isStoreFailure(error)) throw error;
       this.#quarantine.run(`damaged row: ${error instanceof Error ? error.message : String(error)}`, position);
       return null;
     }

@@ -1,6 +1,7 @@
 /** What the store tells about runs, turns, facts and money; agents' definitions; and the deletion of what is old. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { ListQuery, TurnRow } from "../store.ts";
+import { isStoreFailure } from "./errors.ts";
 import { type PackedRecord, recordColumns, recordTables } from "./packed.ts";
 import { type Query, query } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
@@ -11,15 +12,21 @@ const filters = ["tenant", "user", "status", "agent", "session", "feature"] as c
 /** Turns read at once while looking for facts. */
 const factsPage = 64;
 
+/** `next`: where the page after this one begins. */
+export type PackedPage = { readonly rows: PackedRecord[]; readonly next: number | null };
+
 /** Facts of one turn, joined: see `factSeparator`. */
 export type PackedFacts = [lastSeq: number, facts: string];
+
+type Listed = [position: number, ...PackedRecord];
 
 export class Reads {
   readonly #db: DatabaseSync;
   readonly #transaction: Transaction;
   readonly #record: Query<PackedRecord>;
-  /** One statement for each set of filters that was asked for (64 at most). */
-  readonly #lists = new Map<string, Query<[...PackedRecord, position: number]>>();
+  readonly #recordAt: Query<PackedRecord>;
+  /** Statements for each set of filters that was asked for (96 at most). */
+  readonly #lists = new Map<string, { readonly rows: Query<Listed>; readonly positions: Query<[position: number]> }>();
   readonly #turns: Query<[n: number, at: number, body: string, hash: string]>;
   readonly #head: Query<[position: number, head: number, seq: number]>;
   readonly #seq: Query<[number]>;
@@ -35,6 +42,7 @@ export class Reads {
     this.#db = db;
     this.#transaction = transaction;
     this.#record = query(db, `select ${recordColumns} from ${recordTables} where r.id = ?`);
+    this.#recordAt = query(db, `select ${recordColumns} from ${recordTables} where r.position = ?`);
     this.#turns = query(
       db,
       "select n, at, body, hash from turns where run = (select position from runs where id = ?) and n > max(?, 0) order by n limit ?",
@@ -54,20 +62,40 @@ export class Reads {
     return this.#record.get(run) ?? null;
   }
 
-  list(asked: ListQuery): [...PackedRecord, position: number][] {
+  list(asked: ListQuery): PackedPage {
     const used = filters.filter((filter) => asked[filter] !== undefined);
-    const values: SQLInputValue[] = used.map((filter) => asked[filter] as string);
-    const shape = used.join();
+    const values: SQLInputValue[] = used.flatMap((filter) => asked[filter] ?? []);
+    // With `is ?` for both, no partial index would be used.
+    const shape = used.map((filter) => `r.${filter} ${asked[filter] === null ? "is null" : "= ?"}`).join(" and ");
     let list = this.#lists.get(shape);
     if (!list) {
-      const conditions = [...used.map((filter) => `r.${filter} = ?`), "r.position < ?"].join(" and ");
-      list = query(
-        this.#db,
-        `select ${recordColumns}, r.position from ${recordTables} where ${conditions} order by r.position desc limit ?`,
-      );
+      const conditions = shape === "" ? "r.position < ?" : `${shape} and r.position < ?`;
+      const of = (columns: string): string => `select ${columns} from ${recordTables} where ${conditions} order by r.position desc limit ?`;
+      list = { rows: query(this.#db, of(`r.position, ${recordColumns}`)), positions: query(this.#db, of("r.position")) };
       this.#lists.set(shape, list);
     }
-    return list.all(...values, asked.before ?? Number.MAX_SAFE_INTEGER, asked.limit);
+    // One more than asked for says whether there is a next page.
+    values.push(asked.before ?? Number.MAX_SAFE_INTEGER, asked.limit + 1);
+    let found: (Listed | [position: number])[];
+    try {
+      found = list.rows.all(...values);
+    } catch (error) {
+      if (isStoreFailure(error)) throw error;
+      // One row that cannot be read must not hide the others.
+      found = list.positions.all(...values).map(([position]) => this.#listed(position));
+    }
+    const page = found.slice(0, asked.limit);
+    const rows = page.flatMap(([, ...packed]) => (packed.length > 0 ? [packed as unknown as PackedRecord] : []));
+    return { rows, next: found.length > page.length ? (page.at(-1)?.[0] ?? null) : null };
+  }
+
+  #listed(position: number): Listed | [position: number] {
+    try {
+      return [position, ...(this.#recordAt.get(position) as PackedRecord)];
+    } catch (error) {
+      if (isStoreFailure(error)) throw error;
+      return [position];
+    }
   }
 
   turns(run: string, after: number, limit: number): TurnRow[] {

@@ -2,7 +2,8 @@
  * The store that callers see, over a core that is called somehow: at once, or in a worker. Owns packing and unpacking, so both are the same
  * store but for where the SQL runs.
  */
-import { EscapementError } from "../../protocol/errors.ts";
+import type { Json } from "../../protocol/json.ts";
+import { damaged } from "../damage.ts";
 import type { FactRow, MessageResult, RunRecord, Store } from "../store.ts";
 import type { Calls } from "./core.ts";
 import { factSeparator, messageValue, type PackedRecord, pack, record } from "./packed.ts";
@@ -26,7 +27,7 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
         nonce,
         kind,
         ...(ordinal === null ? {} : { ordinal }),
-        value: messageValue(value),
+        value: readMessage(run, value),
         createdAt,
       })),
 
@@ -43,14 +44,8 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
       return found && read(found);
     },
     async list(query) {
-      // One more than asked for says whether there is a next page.
-      const found = await call("list", { ...query, limit: query.limit + 1 });
-      const rows = found.slice(0, query.limit);
-      const last = rows.at(-1);
-      return {
-        rows: rows.flatMap(readable),
-        next: found.length > rows.length && last ? last[13] : null,
-      };
+      const { rows, next } = await call("list", query);
+      return { rows: rows.flatMap(readable), next };
     },
     turns: (run, after, limit) => call("turns", run, after, limit),
     async facts(run, after, limit) {
@@ -82,10 +77,9 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
 }
 
 /** One damaged row must not hide a page of others; asked for by its id, it tells what is wrong. */
-function readable(packed: readonly [...PackedRecord, position: number]): RunRecord[] {
+function readable(packed: PackedRecord): RunRecord[] {
   try {
-    // The record's columns are the first ones of the row.
-    return [record(packed as unknown as PackedRecord)];
+    return [record(packed)];
   } catch {
     return [];
   }
@@ -95,9 +89,14 @@ function read(packed: PackedRecord): RunRecord {
   try {
     return record(packed);
   } catch (error) {
-    throw new EscapementError("internal", `the row of ${packed[0]} is damaged: ${error instanceof Error ? error.message : String(error)}`, {
-      run: packed[0],
-      details: { reason: "store" },
-    });
+    throw damaged(`the row of ${packed[0]}`, error, packed[0]);
+  }
+}
+
+function readMessage(run: string, json: string): Json {
+  try {
+    return messageValue(json);
+  } catch (error) {
+    throw damaged(`a message of ${run}`, error, run);
   }
 }

@@ -2,7 +2,8 @@
  * Writes batches of entries: turns with their money, acceptances, parking, quarantine. Owns what an entry changes and in which order;
  * who may claim a run is `ownership.ts`, messages are `inbox.ts`, the meters' arithmetic is `ledger.ts`.
  *
- *  1. One transaction a batch. An entry is refused (`fenced`, `known`) before it has changed anything.
+ *  1. One transaction a batch. An entry is refused (`fenced`, `known`) before it has changed anything; one that was written before is
+ *     answered as then.
  *  2. An exception rolls the batch back; it is then done again with a savepoint an entry, and only the entry that throws is `broken`.
  *     A failure of the store itself (lock, disk) is nobody's fault and rejects the batch.
  *  3. A run ends with no open ask: an entry that would leave one (and its hold) behind is `broken`.
@@ -16,10 +17,12 @@ import { decide } from "../../money/budget.ts";
 import { hasEnded } from "../../protocol/run.ts";
 import type { AskEntry, EntryResult, Grant, OpenAsk, ParkEntry, QuarantineEntry } from "../store.ts";
 import { grantFacts } from "../store.ts";
+import { amount } from "./amount.ts";
 import { isStoreFailure } from "./errors.ts";
 import { Ledger } from "./ledger.ts";
 import { LiveRuns, type RunRow } from "./live-runs.ts";
 import { factSeparator, type Packed, type PackedAccept, type PackedEntry, type PackedTurn, unpack } from "./packed.ts";
+import { Repeats } from "./repeats.ts";
 import { type Query, query } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -34,6 +37,7 @@ export class Writer {
   readonly #isCurrent: (row: RunRow, entry: FencedEntry) => boolean;
   readonly #ledger: Ledger;
   readonly #live: LiveRuns;
+  readonly #repeats: Repeats;
   readonly #dataVersion: Query<[number]>;
   #seenVersion = -1;
   readonly #insertRun: StatementSync;
@@ -55,6 +59,7 @@ export class Writer {
     this.#isCurrent = isCurrent;
     this.#ledger = new Ledger(db);
     this.#live = new LiveRuns(db);
+    this.#repeats = new Repeats(db, this.#ledger);
     this.#dataVersion = query(db, "pragma data_version");
     this.#insertRun = db.prepare(
       `insert into runs (id, epoch, owner, claims, status, created_at, tenant, user, session, agent, machine, feature)
@@ -137,7 +142,8 @@ export class Writer {
     if (entry.type === "broken") return entry;
     if (entry.type === "accept") return this.#accept(entry);
     const row = this.#live.find(entry.run);
-    if (!row || !this.#isCurrent(row, entry)) return { type: "fenced" };
+    if (!row) return { type: "fenced" };
+    if (!this.#isCurrent(row, entry)) return (entry.type === "turn" && this.#writtenBefore(row, entry)) || { type: "fenced" };
     switch (entry.type) {
       case "turn":
         return this.#turn(row, entry);
@@ -208,8 +214,15 @@ export class Writer {
   /** A repeated acceptance (its first answer was lost): the same answer, unless the run has gone on under somebody else. */
   #acceptedBefore(entry: PackedAccept): EntryResult {
     const row = this.#live.find(entry.run);
-    if (!row || row.epoch > 1 || (row.epoch === 1 && row.owner !== entry.owner)) return { type: "fenced" };
+    if (!row || row.epoch > 1 || (row.epoch === 1 && row.owner !== entry.owner && !hasEnded(row.status))) return { type: "fenced" };
     return { type: "accepted", status: row.epoch === 0 ? "queued" : "running", epoch: row.epoch };
+  }
+
+  /** A repeated turn (its first answer was lost): the same answer. */
+  #writtenBefore(row: RunRow, entry: PackedTurn): EntryResult | null {
+    const answer = this.#repeats.answer(row, entry);
+    const wakes = answer && hasEnded(entry.status) && row.hasSession ? this.#wakeNext(row.position) : undefined;
+    return answer && wakes !== undefined ? { ...answer, wakes } : answer;
   }
 
   #turn(row: RunRow, entry: PackedTurn): EntryResult {
@@ -276,13 +289,13 @@ export class Writer {
     row.open.splice(index, 1);
     const costNano = amount("costNano", close.costNano);
     const hold = ask.holdNano ?? 0;
-    row.heldNano -= hold;
-    row.spentNano += costNano;
+    row.heldNano = amount("heldNano", row.heldNano - hold);
+    row.spentNano = amount("spentNano", row.spentNano + costNano);
     for (const key of ask.meters ?? []) {
       const meter = this.#ledger.find(key);
       if (!meter) throw new Error(`the meter ${key} of the open ask ${ask.ordinal} has no row`);
-      meter.heldNano -= hold;
-      meter.spentNano += costNano;
+      meter.heldNano = amount("heldNano", meter.heldNano - hold, key);
+      meter.spentNano = amount("spentNano", meter.spentNano + costNano, key);
       meter.changed = true;
     }
   }
@@ -303,9 +316,9 @@ export class Writer {
       return grant;
     }
     const holdNano = amount("hold", grant.holdNano);
-    row.heldNano += holdNano;
+    row.heldNano = amount("heldNano", row.heldNano + holdNano);
     for (const meter of meters) {
-      meter.heldNano += holdNano;
+      meter.heldNano = amount("heldNano", meter.heldNano + holdNano, meter.key);
       meter.changed = true;
     }
     row.open.push({ ...opened, holdNano, maxTokens: grant.maxTokens, meters: meters.map((meter) => meter.key) });
@@ -321,12 +334,6 @@ export class Writer {
     this.#wake.run(at);
     return id;
   }
-}
-
-/** NaN would pass every comparison with a limit, and a fraction would never settle to zero. */
-function amount(name: string, nano: number): number {
-  if (!Number.isSafeInteger(nano) || nano < 0) throw new Error(`${name} is ${nano}: not a whole number of nano-dollars`);
-  return nano;
 }
 
 function earliestDue(open: readonly OpenAsk[]): number | null {

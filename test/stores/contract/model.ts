@@ -32,6 +32,8 @@ function entry(model: PlainStore, { a, b, c, d }: Seeds, pending: number): Entry
   // Now and then a zombie, a gap or a repetition.
   const epoch = record.epoch - (b % 11 === 0 ? 1 : 0);
   const n = record.head + 1 + (b % 13 === 0 ? (c % 3) - 1 : 0);
+  const written = pick(run.written, d)?.entry;
+  if (written && b % 13 === 1) return written;
   if (d % 10 === 0) return { type: "park", run: record.id, epoch, head: n - 1 };
   if (d % 97 === 0) return { type: "quarantine", run: record.id, epoch, reason: `because of ${d}` };
   const ends = c % 8 === 0;

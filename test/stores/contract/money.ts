@@ -77,6 +77,33 @@ export const moneyContract = (make: MakePlace): void => {
       expect(await store.get("r1")).toMatchObject({ spentNano: 130, heldNano: 0 });
     });
 
+    it("breaks an entry that would bring a sum beyond what is counted exactly, and changes nothing", async () => {
+      const { commit, store, meters } = await world(make);
+      const most = Number.MAX_SAFE_INTEGER;
+      const m = [meter("m", most)];
+      await commit("accepted", accept("r1", { limitNano: most }), accept("r2", { limitNano: most }));
+      await commit("written", turn("r1", 1, { asks: [call(1, 10, m), call(2, 10)] }), turn("r2", 1, { asks: [call(1, 10, m)] }));
+      await commit("written", turn("r1", 2, { closes: [close(1, most)] }));
+      const before = [await store.get("r1"), await store.get("r2"), await meters()];
+      const beyond = { type: "broken", message: expect.stringContaining("2^53") };
+      expect(await store.commit([turn("r1", 3, { closes: [close(2, 1)] }), turn("r2", 2, { closes: [close(1, 1)] })])).toEqual([
+        beyond,
+        beyond,
+      ]);
+      expect([await store.get("r1"), await store.get("r2"), await meters()]).toEqual(before);
+      await commit("written", turn("r1", 3, { closes: [close(2)] }), turn("r2", 2, { closes: [close(1)] }));
+    });
+
+    it.each([Number.NaN, -1, 0.5, Number.POSITIVE_INFINITY])("breaks an entry with a meter limited to %d", async (limit) => {
+      const { commit, store, meters } = await world(make);
+      await commit("accepted", accept("r1"));
+      const [result] = await store.commit([turn("r1", 1, { asks: [call(1, 10, [meter("m", limit)])] })]);
+      expect([result?.type, await meters()]).toEqual(["broken", {}]);
+      await commit("written", turn("r1", 1, { asks: [call(1, 10, [meter("m", 10)])] }));
+      expect((await store.commit([turn("r1", 2, { asks: [call(2, 10, [meter("m", limit)])] })]))[0]?.type).toBe("broken");
+      expect(await meters()).toEqual({ m: [10, 0, 10] });
+    });
+
     it("cuts the output to what is left, and denies when too little would remain", async () => {
       const { commit, store, meters } = await world(make);
       await commit("accepted", accept("r1", { limitNano: 1_000 }));

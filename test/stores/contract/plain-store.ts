@@ -2,6 +2,7 @@
  * The contract as plain data, written for reading and not for speed: what any store must answer to the same history.
  * It keeps no rows, indexes or memory between batches, so it cannot share a mistake of that kind with a store.
  */
+import { isDeepStrictEqual } from "node:util";
 import { decide } from "../../../src/money/budget.ts";
 import { hasEnded } from "../../../src/protocol/run.ts";
 import type {
@@ -24,6 +25,7 @@ type Run = {
   /** When somebody should take it, if it has no owner: 0 at once. */
   wakeAt: number | null;
   inbox: (InboxMessage & { consumed: boolean })[];
+  written: { entry: TurnEntry; result: EntryResult & { type: "written" } }[];
 };
 type Meter = { limitNano: number; spentNano: number; heldNano: number };
 
@@ -48,7 +50,10 @@ export class PlainStore {
   #apply(entry: Entry): EntryResult {
     if (entry.type === "accept") return this.#accept(entry);
     const run = this.runs.get(entry.run);
-    if (!run || run.record.owner === null || run.record.epoch !== entry.epoch) return { type: "fenced" };
+    if (!run || run.record.epoch !== entry.epoch) return { type: "fenced" };
+    const before = run.written.find((written) => isDeepStrictEqual(written.entry, entry));
+    if (before) return this.#again(run, before);
+    if (run.record.owner === null) return { type: "fenced" };
     switch (entry.type) {
       case "turn":
         return entry.n === run.record.head + 1 ? this.#turn(run, entry) : { type: "fenced" };
@@ -97,6 +102,7 @@ export class PlainStore {
       claims: 0,
       wakeAt: null,
       inbox: [],
+      written: [],
     });
     return { type: "accepted", status, epoch };
   }
@@ -168,10 +174,27 @@ export class PlainStore {
       heldNano,
       open,
     };
-    const next = ends ? this.#firstOfSession(record.info.session) : undefined;
-    if (next?.record.status !== "queued") return { type: "written", firstSeq, grants };
+    const result = { type: "written" as const, firstSeq, grants };
+    run.written.push({ entry, result });
+    return ends ? this.#wake(record.info.session, result) : result;
+  }
+
+  #wake(session: string | undefined, result: EntryResult & { type: "written" }): EntryResult {
+    const next = this.#firstOfSession(session);
+    if (next?.record.status !== "queued") return result;
     next.wakeAt = 0;
-    return { type: "written", firstSeq, grants, wakes: next.record.id };
+    return { ...result, wakes: next.record.id };
+  }
+
+  /** A turn that was written before, once more. Of a meter that denied then, it is told how it stands now. */
+  #again({ record }: Run, { entry, result }: Run["written"][number]): EntryResult {
+    const grants = result.grants.map((grant, i) => {
+      if (grant.granted || grant.level === "run") return grant;
+      const { limitNano, spentNano } = this.meters.get(entry.asks[i]?.reserve?.meters[0]?.key ?? "")!;
+      return { ...grant, limitNano, spentNano };
+    });
+    const again = { ...result, grants };
+    return hasEnded(entry.status) ? this.#wake(record.info.session, again) : again;
   }
 
   message(id: string, message: InboxMessage): MessageResult {

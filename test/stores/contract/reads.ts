@@ -52,6 +52,8 @@ export const readsContract = (make: MakePlace): void => {
       const found = async (query: Omit<ListQuery, "limit">) => (await store.list({ limit: 10, ...query })).rows.map(({ id }) => id).sort();
       expect(await found({ tenant: "b" })).toEqual(["r2"]);
       expect(await found({ user: "v" })).toEqual(["r3"]);
+      expect(await found({ user: null })).toEqual(["r7"]);
+      expect(await found({ user: null, tenant: "a" })).toEqual([]);
       expect(await found({ session: "t" })).toEqual(["r4"]);
       expect(await found({ feature: "e" })).toEqual(["r5"]);
       expect(await found({ agent: "h" })).toEqual(["r6"]);

@@ -119,6 +119,58 @@ export const turnsContract = (make: MakePlace): void => {
       expect([await store.get("r1"), await store.meters(), await store.turns("r1", 0, 10)]).toEqual(before);
     });
 
+    it("once more, the very same, is answered as when it was written, and changes nothing", async () => {
+      const { commit, store } = await world(make);
+      const started = { json: fact("call.started"), hold: true };
+      const first = turn("r1", 1, { facts: [fact("state")], asks: [ask(0), { ...call(1, 10, [meter("m", 100)]), started }] });
+      const second = turn("r1", 2, { closes: [close(1, 4)], asks: [call(2, 97, [meter("m", 100)]), call(3, 2_000_000)] });
+      const batch = [accept("r1"), first, second, turn("r2", 1)];
+      const told = await store.commit(batch);
+      expect(told).toMatchObject([
+        { type: "accepted" },
+        { firstSeq: 2 },
+        { grants: [{ level: "user" }, { level: "run" }] },
+        { type: "fenced" },
+      ]);
+      const before = [await store.get("r1"), await store.meters(), await store.turns("r1", 0, 10), await store.facts("r1", 0, 10)];
+      expect(await store.commit(batch)).toEqual(told);
+      expect([await store.get("r1"), await store.meters(), await store.turns("r1", 0, 10), await store.facts("r1", 0, 10)]).toEqual(before);
+      // Whoever goes on from there does it as if the answer had come at once.
+      await commit("written", turn("r1", 3, { closes: [close(2), close(3)] }));
+      expect((await store.commit([second]))[0]).toMatchObject({ type: "written", firstSeq: 4 });
+    });
+
+    it("that ended the run, once more, is answered the same, with the run that it wakes", async () => {
+      const { commit, store, claim } = await world(make);
+      const session = { info: { session: "s" } };
+      await commit("accepted", accept("r1", session), accept("r2", session));
+      const told = await commit("written", end("r1", 1));
+      expect(told).toMatchObject([{ wakes: "r2" }]);
+      expect(await store.commit([end("r1", 1)])).toEqual(told);
+      expect(await claim("w2")).toMatchObject([{ id: "r2" }]);
+      expect((await store.commit([end("r1", 1)]))[0]).not.toHaveProperty("wakes");
+    });
+
+    it("once more is fenced when it is another one, or when the run has gone on under somebody else", async () => {
+      const { commit, claim } = await world(make);
+      await commit("accepted", accept("r1"));
+      const written = turn("r1", 1, { facts: [fact("state")], asks: [ask(1)] });
+      await commit("written", written);
+      await commit(
+        "fenced",
+        { ...written, hash: "another" },
+        { ...written, body: "{}" },
+        { ...written, at: 11 },
+        { ...written, facts: [fact("progress")] },
+        { ...written, progress: { ...progress, steps: 9 } },
+        { ...written, asks: [ask(2)] },
+        { ...written, epoch: 2 },
+        { ...written, n: 2, epoch: 2 },
+      );
+      await claim("w2", { dead: ["w1"] });
+      await commit("fenced", written, { ...written, epoch: 2, hash: "another" });
+    });
+
     it("is fenced after the run's end", async () => {
       const { commit, facts } = await world(make);
       await commit("accepted", accept("r1"));
