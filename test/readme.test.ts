@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { freshClone } from "./fresh-clone.ts";
 
 const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
@@ -18,6 +19,26 @@ test("the example answers through the calculator", async () => {
   let output = "";
   for await (const chunk of child.stdout) output += chunk;
   expect(output).toMatch(/^calculator\(\{"expression":".*"\}\)\n.*1057\.5.*\ndone: 2 calls, 0 micro-dollars\n$/);
+});
+
+test("the configuration starts in a clone where nothing was built", async () => {
+  using clone = freshClone();
+  const config = /```ts\n(import \{ agent, defineConfig[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  expect(config).toContain("export default defineConfig(");
+  writeFileSync(join(clone.path, "escapement.config.ts"), config);
+  expect(existsSync(join(clone.path, "dist"))).toBe(false);
+  const child = spawn("npm", ["run", "--silent", "escapement", "--", "verify"], {
+    cwd: clone.path,
+    env: { PATH: process.env.PATH ?? "", HOME: clone.path, OPENAI_API_KEY: "none", ANTHROPIC_API_KEY: "none" },
+  });
+  let output = "";
+  child.stderr.on("data", (data) => {
+    output += data;
+  });
+  for await (const chunk of child.stdout) output += chunk;
+  // The agent and the limit that the README gives it.
+  expect(output).toMatch(/^guide .* verified$/m);
+  expect(output).toMatch(/cost_microusd +50,000 +limits\.max_cost_microusd/);
 });
 
 test("the tree names every folder, and nothing else", () => {

@@ -1,11 +1,15 @@
-#!/usr/bin/env node
 /** `escapement`: the command line. One file a command; this one owns the words of the help and how errors are told. */
 import { enableCompileCache } from "node:module";
 import { Command } from "commander";
-import { EscapementError } from "../protocol/errors.ts";
+import { failureWords } from "./failure.ts";
 
 // What a command imports is compiled (and stripped of types) once a machine, not once a start.
 enableCompileCache();
+
+// Whoever reads the output may leave (`| head`): what is under way goes on to its end all the same.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
 
 const program = new Command("escapement")
   .description("Agents as state machines: supervised, journaled, with a budget.")
@@ -69,12 +73,6 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  const message =
-    error instanceof EscapementError
-      ? `${error.message} (${error.code})`
-      : error instanceof Error
-        ? (error.stack ?? error.message)
-        : String(error);
-  process.stderr.write(`escapement: ${message}\n`);
+  process.stderr.write(`escapement: ${failureWords(error)}\n`);
   process.exitCode = 1;
 }

@@ -1,9 +1,9 @@
 /** `escapement replay`: feeds a run's journal to its machine again and shows what each turn led to. Nothing is performed. */
-import { loadConfig } from "../config/config.ts";
 import { runtimeOf } from "../index.ts";
+import { localConfig } from "./local.ts";
 
 export async function replayRun(run: string, options: { config?: string; json?: boolean }): Promise<void> {
-  const resolved = await loadConfig(options.config === undefined ? {} : { path: options.config });
+  const resolved = await localConfig(options.config);
   const runtime = await runtimeOf(resolved, { passive: true });
   try {
     let turns = 0;

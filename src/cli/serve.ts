@@ -2,14 +2,15 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import pino from "pino";
-import { loadConfig } from "../config/config.ts";
 import { runtimeOf } from "../index.ts";
+import { EscapementError } from "../protocol/errors.ts";
 import { createServer } from "../server/server.ts";
+import { localConfig } from "./local.ts";
 
 const drainMs = 5_000;
 
 export async function serve({ config }: { config?: string }): Promise<void> {
-  const resolved = await loadConfig(config === undefined ? {} : { path: config });
+  const resolved = await localConfig(config);
   const log = pino({ level: resolved.log.level }, pino.destination(2));
   const runtime = await runtimeOf(resolved, { onError: (message, run) => log.error({ run }, message) });
   const page = pageFolder();
@@ -24,9 +25,7 @@ export async function serve({ config }: { config?: string }): Promise<void> {
     listening = await server.listen({ host, port });
   } catch (error) {
     await runtime.close();
-    if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
-      throw new Error(`port ${port} of ${host} is taken; stop what listens there or set PORT to another (PORT=0 takes any free one)`);
-    throw error;
+    throw listenError(error, host, port);
   }
   let ending = false;
   const end = async (signal: string): Promise<void> => {
@@ -49,6 +48,24 @@ export async function serve({ config }: { config?: string }): Promise<void> {
       "no model is connected: answers are scripted by the offline provider. Set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, … or configure a provider",
     );
   if (page === undefined) log.warn("the page is not built: run `npm run build:console`");
+}
+
+/** What Node says of an address that cannot be had, with the way out. */
+function listenError(error: unknown, host: string, port: number): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "EADDRINUSE":
+      return new EscapementError(
+        "unavailable",
+        `port ${port} of ${host} is taken: stop what listens there, or set PORT to another (PORT=0 takes any free one)`,
+      );
+    case "EACCES":
+      return new EscapementError("forbidden", `this user may not listen on port ${port}: set PORT to one from 1024 on`);
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return new EscapementError("invalid_request", `this machine has no address ${host}: leave HOST unset or set it to 127.0.0.1`);
+    default:
+      return error;
+  }
 }
 
 /** Where Vite put the console: beside the sources in the repository, beside the compiled files in the package. */

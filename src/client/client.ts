@@ -58,7 +58,7 @@ export interface Client extends Runs {
 /** Frames may have 256 KiB; larger starts go over HTTP. */
 const maxFrameBytes = 256 * 1024;
 
-/** `url` is the server's: `http://127.0.0.1:8787`, `wss://…` and a path before `/v1` are fine too. Connects when first needed. */
+/** `url` is the server's: `http://127.0.0.1:8787`, `wss://…` and a path before `/v1` are fine too. Connects when first needed. Throws `invalid_request` for no address. */
 export function connect(url: string, options: ClientOptions = {}): Client {
   return new RemoteRuns(url, options);
 }
@@ -76,6 +76,8 @@ class RemoteRuns implements Client, ReaderOwner, FeedOwner, RemoteRunOwner {
 
   constructor(url: string, options: ClientOptions) {
     const base = url.replace(/^ws/, "http").replace(/\/+$/, "");
+    if (!/^https?:\/\//i.test(base) || !URL.canParse(base))
+      throw clientError("invalid_request", `${JSON.stringify(url)} is no address of a server: give one like http://127.0.0.1:8787`, false);
     const { token, backoffMs = [250, 10_000] } = options;
     const currentToken = async () => (typeof token === "function" ? token() : token);
     this.#timeoutMs = options.timeoutMs ?? 30_000;

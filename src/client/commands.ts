@@ -42,7 +42,8 @@ export class Commands {
     return new Promise<T>((resolve, reject) => {
       const onTimeout = () => {
         this.#waiting.delete(frame.ref);
-        reject(clientError("timeout", `no answer to ${command.type} in ${timeoutMs} ms`, true));
+        const why = this.#connection.isOpen ? "" : ": the server cannot be reached";
+        reject(clientError("timeout", `no answer to ${command.type} in ${timeoutMs} ms${why}`, true));
       };
       const timer = setTimeout(onTimeout, timeoutMs);
       const frame = this.#add(command, { onOk: (ok) => resolve(onOk(ok)), onError: reject, resend: true, timer });

@@ -1,10 +1,12 @@
 /**
  * The scripted conversation: what is answered without a model. Pure.
  *
- * Arithmetic asks for the tool `calculator`, questions about the time for `clock`, if they are offered; their results are told as they come.
+ * Arithmetic asks for the tool `calculator`, questions about the time for `clock` (in the time zone that they name), if they are offered;
+ * their results are told as they come. No other tool is ever asked for.
  * Everything else is answered by saying that nothing here is a model. No answer claims more than that.
  */
 import { type Arithmetic, findArithmetic } from "./arithmetic.ts";
+import { findTimeZone } from "./time-zone.ts";
 
 /** What of a chat completions request the script reads. */
 export type Conversation = {
@@ -17,9 +19,11 @@ export type Conversation = {
   readonly tools: readonly string[];
 };
 
-export type Reply =
-  | { readonly text: string }
-  | { readonly tools: readonly { readonly name: "calculator" | "clock"; readonly input: { readonly expression?: string } }[] };
+export type Reply = { readonly text: string } | { readonly tools: readonly ToolUse[] };
+
+type ToolUse =
+  | { readonly name: "calculator"; readonly input: { readonly expression: string } }
+  | { readonly name: "clock"; readonly input: { readonly time_zone?: string } };
 
 /** How a model is connected, as the reply says it. */
 export const connectHint =
@@ -31,9 +35,12 @@ export function reply({ messages, tools }: Conversation, hint: string = connectH
   const arithmetic = findArithmetic(question);
   if (results.length > 0) return { text: results.map((result) => toldResult(result, arithmetic)).join(" ") };
   const wantsTime = isAboutTime(question);
-  const asked: Extract<Reply, { tools: unknown }>["tools"][number][] = [];
+  const asked: ToolUse[] = [];
   if (arithmetic && tools.includes("calculator")) asked.push({ name: "calculator", input: { expression: arithmetic.expression } });
-  if (wantsTime && tools.includes("clock")) asked.push({ name: "clock", input: {} });
+  if (wantsTime && tools.includes("clock")) {
+    const zone = findTimeZone(question);
+    asked.push({ name: "clock", input: zone === undefined ? {} : { time_zone: zone } });
+  }
   if (asked.length > 0) return { tools: asked };
   const about = arithmetic
     ? "I see arithmetic in your message, but no tool named calculator is offered here, and I do not calculate by myself. "

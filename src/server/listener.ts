@@ -6,7 +6,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
-import { errorBody } from "../protocol/errors.ts";
+import { EscapementError, errorBody } from "../protocol/errors.ts";
 import type { FetchHandler } from "./app.ts";
 import type { ServerContext } from "./context.ts";
 import { failure } from "./failure.ts";
@@ -36,8 +36,10 @@ export type Listening = {
 export async function listen(context: ServerContext, fetch: FetchHandler, options: ListenOptions = {}): Promise<Listening> {
   const host = options.host ?? "127.0.0.1";
   if (!isLoopback(host)) {
-    throw new Error(
+    throw new EscapementError(
+      "invalid_request",
       `HOST is ${JSON.stringify(host)}, but this server has no auth yet and listens on loopback only: leave HOST unset or set it to 127.0.0.1`,
+      { details: { path: "HOST" } },
     );
   }
   const { intervals } = context.settings;

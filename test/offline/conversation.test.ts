@@ -38,6 +38,12 @@ test("asks for the clock, then answers from its result", () => {
   });
 });
 
+test("asks for the clock of the place that is named", () => {
+  expect(reply({ messages: [user("What time is it in Tokyo?")], tools: ["clock"] })).toEqual({
+    tools: [{ name: "clock", input: { time_zone: "Asia/Tokyo" } }],
+  });
+});
+
 test("asks for both tools at once when both are needed, and tells both results", () => {
   const both = { messages: [user("What time is it, and what is 2+2?")], tools: ["clock", "calculator"] };
   expect(reply(both)).toEqual({

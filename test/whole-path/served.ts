@@ -56,6 +56,8 @@ export type Command = {
   readonly env?: { readonly [name: string]: string };
   /** After the program's name; `serve`. */
   readonly args?: readonly string[];
+  /** What is started with Node, our program and its arguments behind it; nothing by default. */
+  readonly program?: readonly string[];
 };
 
 type Started = {
@@ -66,10 +68,12 @@ type Started = {
   readonly stderr: () => string;
 };
 
-function start({ cwd, env = {}, args = ["serve"] }: Command): Started {
+/** A command that may go on: what it prints can be looked at meanwhile. */
+export function start({ cwd, env = {}, args = ["serve"], program = [] }: Command): Started {
   const at = performance.now();
   // Nothing of this process's environment: a key in it would be a provider.
-  const child = spawn(process.execPath, [mainFile, ...args], {
+  const [file, ...rest] = [...program, process.execPath, mainFile, ...args] as [string, ...string[]];
+  const child = spawn(file, rest, {
     cwd,
     env: { PATH: process.env.PATH ?? "", HOME: cwd, PORT: "0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
