@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { EscapementError } from "../protocol/errors.ts";
+import { requirement } from "../protocol/requirement.ts";
 import { nearestWord } from "../server/nearest-word.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -14,7 +15,10 @@ const shown = 5;
 /** One error for all that is wrong; the first five are told. */
 export function configError(source: string, error: z.ZodError, value: unknown, schema: z.ZodType): EscapementError {
   const known = z.toJSONSchema(schema, { unrepresentable: "any", io: "input" });
-  const issues = error.issues.flatMap((issue) => flat(issue, []));
+  const found = error.issues.flatMap((issue) => flat(issue, []));
+  // One complaint a place: a number that is too large for a limit is often no safe integer either.
+  const places = new Set<string>();
+  const issues = found.filter(({ path }) => !places.has(dotted(path)) && places.add(dotted(path)));
   const lines = issues.slice(0, shown).map(({ issue, path }) => sentence(issue, path, value, known));
   const more = issues.length > shown ? [`and ${issues.length - shown} more`] : [];
   return new EscapementError("invalid_request", `${source}: ${[...lines, ...more].join("; ")}`, {
@@ -46,8 +50,9 @@ function sentence(issue: Issue, path: Path, value: unknown, known: unknown): str
       .join("; ");
   }
   const found = at(value, path);
-  const what = issue.message.replace(/^Invalid (input|option): /, "").replace(/, received .*$/, "");
-  return `${dotted(path) || "the configuration"}: ${what}${found === undefined ? ", it is missing" : `, not ${say(found, path)}`}`;
+  const place = dotted(path) || "the configuration";
+  if (issue.code === "invalid_key") return `${place} ${requirement(issue)}`;
+  return found === undefined ? `${place} is missing: it ${requirement(issue)}` : `${place} ${requirement(issue)}, not ${say(found, path)}`;
 }
 
 function say(value: unknown, path: Path): string {

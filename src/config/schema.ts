@@ -81,7 +81,7 @@ export type TierSettings = z.infer<typeof tierSettings>;
 
 const zodType = z.custom<z.ZodType>(
   (value) => hasMethods(value, "safeParse"),
-  "a zod schema, which a JSON file cannot hold: use escapement.config.ts",
+  "a zod schema (a JSON file cannot hold one: use escapement.config.ts)",
 );
 
 /** An agent as data, or what `agent()` made of it. */

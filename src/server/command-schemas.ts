@@ -12,10 +12,10 @@ type Metadata = NonNullable<StartBody["metadata"]>;
 /** UTF-16 units of metadata as JSON. */
 const metadataLength = 64 * 1024;
 
-const json = z.custom<Value>((value) => value !== undefined, "Invalid input: expected JSON");
+const json = z.custom<Value>((value) => value !== undefined, "JSON");
 const metadata = z.custom<Metadata>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value) && isSmall(value),
-  "Invalid input: expected an object of at most 64 KiB whose keys have at most 200 characters",
+  "an object of at most 64 KiB whose keys have at most 200 characters",
 );
 
 function isSmall(value: object): boolean {

@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import { EscapementError } from "../protocol/errors.ts";
+import { requirement } from "../protocol/requirement.ts";
 import { nearestWord } from "./nearest-word.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -32,7 +33,7 @@ function invalid(schema: z.ZodType, value: unknown, issues: readonly Issue[], wi
   const path = [...within, ...issue.path];
   const place = printPath(path);
   const missing = issue.path.length > 0 && valueAt(value, issue.path) === undefined;
-  const message = missing ? `${quoted(place)} is missing` : place === "" ? issue.message : `${place}: ${issue.message}`;
+  const message = missing ? `${quoted(place)} is missing: it ${requirement(issue)}` : `${place || "the body"} ${requirement(issue)}`;
   return new EscapementError("invalid_request", message, { details: { path: place } });
 }
 

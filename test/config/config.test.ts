@@ -224,21 +224,35 @@ describe("what is wrong is said with the key, the value and the way out", () => 
     [
       "a misspelt key of a price",
       { prices: { "a/b": { input_usd_per_mtok: 1, output_usd_per_mtk: 2 } } },
-      /output_usd_per_mtok: .* it is missing; .*did you mean "output_usd_per_mtok"/,
+      /output_usd_per_mtok is missing: it must be a number; .*did you mean "output_usd_per_mtok"/,
     ],
-    ["a wrong type", { server: { port: "80" } }, /server\.port: expected (int|number), not "80"/],
-    ["a number out of range", { limits: { max_steps: -1 } }, /limits\.max_steps: .*>0, not -1/],
-    ["a missing key", { tiers: { fast: { provider: "openai" } } }, /tiers\.fast\.model: expected string, it is missing/],
-    ["a wrong word", { providers: { x: { preset: "opnai" } } }, /providers\.x\.preset: .*"openai"\|.*not "opnai"/],
-    ["a secret in a wrong place", { providers: { openai: "hunter2" } }, /providers\.openai: expected object, not a string \(not shown\)/],
+    ["a wrong type", { server: { port: "80" } }, /server\.port must be a number, not "80"/],
+    ["a number out of range", { limits: { max_steps: -1 } }, /limits\.max_steps must be more than 0, not -1/],
+    [
+      "a number out of range in two ways",
+      { limits: { max_steps: 1e30 } },
+      /^test: limits\.max_steps must be at most 9,007,199,254,740,991, not 1e\+30$/,
+    ],
+    ["a name that is none", { tiers: { "a b": {} } }, /^test: tiers\.a b needs another name: it must be a name of letters, digits, dots/],
+    ["a missing key", { tiers: { fast: { provider: "openai" } } }, /tiers\.fast\.model is missing: it must be text/],
+    [
+      "a wrong word",
+      { providers: { x: { preset: "opnai" } } },
+      /providers\.x\.preset must be one of "openai", "anthropic", .*, not "opnai"/,
+    ],
+    ["a secret in a wrong place", { providers: { openai: "hunter2" } }, /providers\.openai must be an object, not a string \(not shown\)/],
     ["a secret of a wrong kind", { providers: { openai: { api_key: { evn: "X" } } } }, /providers\.openai\.api_key/],
     [
       "an agent of JSON with a schema",
       { agents: [{ name: "a", output: { type: "object" } }] },
-      /agents\.0\.output: a zod schema, .*use escapement\.config\.ts/,
+      /agents\.0\.output must be a zod schema \(.*use escapement\.config\.ts\), not /,
     ],
-    ["a tool that is none", { tools: { web: [{ name: "fetch" }] } }, /tools\.web\.0: a tool, made by tool\(\), not \{"name":"fetch"\}/],
-    ["no object", [] as unknown as Record<string, unknown>, /the configuration: expected object, not \[\]/],
+    [
+      "a tool that is none",
+      { tools: { web: [{ name: "fetch" }] } },
+      /tools\.web\.0 must be a tool, made by tool\(\), not \{"name":"fetch"\}/,
+    ],
+    ["no object", [] as unknown as Record<string, unknown>, /the configuration must be an object, not \[\]/],
   ])("%s", async (_, config, reason) => {
     await expect(load(config)).rejects.toThrow(reason);
     await expect(load(config)).rejects.not.toThrow(/hunter2/);

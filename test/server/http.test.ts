@@ -200,6 +200,16 @@ describe("bad input is a typed error and the server lives on", () => {
     expect((await start(url, hello)).status).toBe(200);
   });
 
+  test.for([
+    [{ ...hello, limits: { max_steps: 1e30 } }, "limits.max_steps must be at most 9,007,199,254,740,991"],
+    [{ ...hello, agent: 5 }, "agent must be text"],
+    [{ input: "x" }, '"agent" is missing: it must be text'],
+    ["1", "the body must be an object"],
+  ] as const)("%j is refused in our own words", async ([body, message]) => {
+    const { url } = await world();
+    expect((await (await start(url, body)).json()).error.message).toBe(message);
+  });
+
   test("a body at the limits is taken", async () => {
     const { url } = await world();
     const input = "x".repeat(8 * 1024 * 1024 - JSON.stringify({ agent: "assistant", input: "" }).length);
