@@ -208,7 +208,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#enter("headers");
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // Slices of the chunk that they came in, which undici would keep for as long as the answer streams (8 KiB a call).
+    controller.rawHeaders = null;
     if (status < 200) return;
     this.#enter("firstToken");
     this.#receiver?.head(status, headers);

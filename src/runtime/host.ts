@@ -19,7 +19,7 @@ import type { NewFact } from "./facts.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
-import { type OwnedRecord, OwnedRun } from "./owned-run.ts";
+import { type OwnedRecord, OwnedRun, type OwnedRunDeps } from "./owned-run.ts";
 import { isGone, newProcessName } from "./process-name.ts";
 import { lastTurn } from "./quarantine.ts";
 import { Divergence, replay } from "./recovery.ts";
@@ -62,6 +62,8 @@ export class Host {
   readonly owner = newProcessName();
   readonly journal: Journal;
   private readonly options: HostOptions;
+  /** What every owned run gets. */
+  private readonly owning: OwnedRunDeps;
   private readonly runs = new Map<string, OwnedRun>();
   private readonly claiming = new Map<string, Promise<void>>();
   /** The lease ended: what the store still has under our name is given up before the next lease begins. */
@@ -81,6 +83,19 @@ export class Host {
   constructor(options: HostOptions) {
     this.options = options;
     this.journal = new (options.journal ?? Journal)(options.store, options.scheduler);
+    const { channel, interpreter, scheduler, reserving, inspect } = options;
+    this.owning = {
+      journal: this.journal,
+      channel,
+      interpreter,
+      scheduler,
+      reserving,
+      mayBegin: () => !this.closing && this.mayAct(),
+      onGone: (gone, why, wakes) => this.gone(gone, why, wakes),
+      onError: (message, run) => options.onError?.(message, run),
+      onIdle: (idle) => this.rest(idle),
+      inspect,
+    };
   }
 
   get size(): number {
@@ -228,18 +243,7 @@ export class Host {
   // --- private
 
   private adopt(record: OwnedRecord, spec: AgentSpec, live: LiveRun | undefined, history?: readonly Message[]): OwnedRun {
-    const owned = new OwnedRun(record, spec, (observe) => live ?? this.liveRun(record.info, spec, history, observe), {
-      journal: this.journal,
-      channel: this.options.channel,
-      interpreter: this.options.interpreter,
-      scheduler: this.options.scheduler,
-      reserving: this.options.reserving,
-      mayBegin: () => !this.closing && this.mayAct(),
-      onGone: (gone, why, wakes) => this.gone(gone, why, wakes),
-      onError: (message, run) => this.options.onError?.(message, run),
-      onIdle: (idle) => this.rest(idle),
-      inspect: this.options.inspect,
-    });
+    const owned = new OwnedRun(record, spec, (observe) => live ?? this.liveRun(record.info, spec, history, observe), this.owning);
     this.runs.set(record.id, owned);
     return owned;
   }
@@ -344,7 +348,7 @@ export class Host {
     if (this.runs.get(run.id) === run) this.runs.delete(run.id);
     // If the store says that it is still ours, the sweep takes it up again: a commit may have been written and its answer lost.
     if ((why === "broken" || why === "fenced") && !this.runs.has(run.id)) this.strays.set(run.id, null);
-    if (why === "parked") this.armDue(Math.min(...run.due.values()));
+    if (why === "parked") this.armDue(run.soonestDue);
     // A message may have come while it was parked.
     if (why === "parked" && run.hasInput) void this.claim(run.id);
     if (wakes !== undefined) void this.claim(wakes);
@@ -352,8 +356,7 @@ export class Host {
 
   private rest(run: OwnedRun): void {
     if (!run.onlyWaits) return;
-    const soonest = Math.min(...run.due.values());
-    if (soonest - this.options.scheduler.now() > parkAfterMs) run.park();
+    if (run.soonestDue - this.options.scheduler.now() > parkAfterMs) run.park();
   }
 
   /** The next timer of a parked run is not left to the sweep alone. */

@@ -67,6 +67,28 @@ type Pending = {
   readonly inspected: readonly InspectionEvent[];
 };
 
+/** What the owner knows of a piece of open work. One object for all of it: a run in flight is held in memory by the thousand. */
+class Open {
+  /** It is performed, or was until it was interrupted ({@link hushed}). */
+  performing: Performing | undefined;
+  /** A call interrupted for a cancel that is on its way to the store. */
+  hushed = false;
+  /** A call that an earlier owner had begun. */
+  lost: OpenAsk | undefined;
+  /** Refused by the ledger: it was never started, so it has no end to tell of. */
+  denied = false;
+  /** Cancels the timer of a wait. */
+  cancelTimer: (() => void) | undefined;
+  /** When a wait ends, in ms since the epoch. */
+  due: number | undefined;
+  /** A call's text so far. */
+  call: OpenCall | undefined;
+
+  get isPerformed(): boolean {
+    return this.performing !== undefined && !this.hushed;
+  }
+}
+
 export class OwnedRun {
   readonly id: string;
   readonly info: RunInfo;
@@ -81,18 +103,8 @@ export class OwnedRun {
   private gone = false;
   private cancelling = false;
   private lastAt = 0;
-  private readonly performing = new Map<number, Performing>();
-  /** Calls interrupted for a cancel that is on its way to the store. */
-  private readonly hushed = new Map<number, Performing>();
-  /** Calls that an earlier owner had begun. */
-  private readonly lost = new Map<number, OpenAsk>();
-  /** Asks that the ledger refused: they were never started, so they have no end to tell of. */
-  private readonly denied = new Set<number>();
-  private readonly timers = new Map<number, () => void>();
-  /** Open calls by ordinal: their text so far. */
-  private readonly calls = new Map<number, OpenCall>();
-  /** When waits end (ms since the epoch), by ordinal. */
-  readonly due = new Map<number, number>();
+  /** Work that is open and what is known of it here, by ordinal. */
+  private readonly open = new Map<number, Open>();
   private readonly seen = new Set<string>();
   private progress: RunProgress;
   private spentNano: number;
@@ -163,8 +175,8 @@ export class OwnedRun {
   /** Goes on with a recovered run: its messages, and for its open work what was lost, what is done again, what is waited for. */
   resume({ open, released = false }: Pick<RunRecord, "open" | "released">, inbox: readonly InboxMessage[]): void {
     for (const asked of open) {
-      if (asked.denied !== undefined) this.denied.add(asked.ordinal);
-      else if (asked.kind === "call" && !released) this.lost.set(asked.ordinal, asked);
+      if (asked.denied !== undefined) this.of(asked.ordinal).denied = true;
+      else if (asked.kind === "call" && !released) this.of(asked.ordinal).lost = asked;
     }
     for (const message of inbox) this.message(message);
     for (const { ordinal, denied, holdNano = 0, maxTokens = 0, due } of open) {
@@ -183,11 +195,20 @@ export class OwnedRun {
 
   /** Calls of an earlier owner whose loss is not settled yet. */
   get hasLost(): boolean {
-    return this.lost.size > 0;
+    for (const { lost } of this.open.values()) if (lost) return true;
+    return false;
   }
 
   get isPerforming(): boolean {
-    return this.performing.size > 0;
+    for (const { isPerformed } of this.open.values()) if (isPerformed) return true;
+    return false;
+  }
+
+  /** When the first wait ends, in ms since the epoch; infinity where nothing is waited for. */
+  get soonestDue(): number {
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const { due } of this.open.values()) if (due !== undefined && due < soonest) soonest = due;
+    return soonest;
   }
 
   /**
@@ -195,19 +216,22 @@ export class OwnedRun {
    * disk. The turn that takes the cancel settles them; when it could not be stored, {@link unhush} does.
    */
   hush(): void {
-    for (const [ordinal, performing] of this.performing) {
-      if (this.live.live.get(ordinal)?.kind !== "call") continue;
-      this.performing.delete(ordinal);
-      performing.stop();
-      this.hushed.set(ordinal, performing);
+    for (const open of this.open.values()) {
+      if (!open.call || !open.isPerformed) continue;
+      open.hushed = true;
+      open.performing?.stop();
     }
   }
 
   /** There is no cancel after all: its interrupted calls are lost. */
   unhush(): void {
-    const hushed = [...this.hushed];
-    this.hushed.clear();
-    for (const [ordinal, call] of hushed) this.push(interruptedCall(ordinal, "a cancel that could not be stored", call.account()));
+    for (const [ordinal, open] of [...this.open])
+      if (open.hushed) {
+        const { performing } = open;
+        open.hushed = false;
+        open.performing = undefined;
+        this.push(interruptedCall(ordinal, "a cancel that could not be stored", performing?.account()));
+      }
   }
 
   /**
@@ -216,8 +240,10 @@ export class OwnedRun {
    */
   interrupt(): void {
     this.unhush();
-    for (const [ordinal, performing] of [...this.performing]) {
-      this.performing.delete(ordinal);
+    for (const [ordinal, open] of [...this.open]) {
+      const { performing } = open;
+      if (!performing) continue;
+      open.performing = undefined;
       performing.stop();
       const ask = this.live.live.get(ordinal);
       if (ask?.kind === "call") this.push(interruptedCall(ordinal, "the end of the process", performing.account()));
@@ -229,11 +255,11 @@ export class OwnedRun {
   drop(): void {
     if (this.gone) return;
     this.gone = true;
-    for (const performing of this.performing.values()) performing.stop();
-    for (const cancel of this.timers.values()) cancel();
-    this.performing.clear();
-    this.timers.clear();
-    this.calls.clear();
+    for (const { performing, cancelTimer } of this.open.values()) {
+      performing?.stop();
+      cancelTimer?.();
+    }
+    this.open.clear();
     this.deps.channel.release(this.id);
   }
 
@@ -359,7 +385,7 @@ export class OwnedRun {
     const account = outcome?.account;
     closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
     this.add(account);
-    const text = this.calls.get(ask.ordinal)?.text;
+    const text = this.open.get(ask.ordinal)?.call?.text;
     const ok = outcome ? outcome.ok : true;
     const value = outcome ? outcome.value : (input as { value: Json }).value;
     const fact = endedFact(ask, this.spec, iso, { ok, value, account, text });
@@ -369,8 +395,9 @@ export class OwnedRun {
   }
 
   private stop(ask: Ask, iso: string, facts: NewFact[], closes: { ordinal: number; costNano: number }[]): void {
-    const lost = this.lost.get(ask.ordinal);
-    if (lost) {
+    const open = this.open.get(ask.ordinal);
+    if (open?.lost) {
+      const { lost } = open;
       // Another process had begun it; what of it was shown is not known here.
       const { value, account } = lostCall(ask.ordinal, lost.holdNano ?? 0, lost.maxTokens ?? 0);
       const fact = endedFact(ask, this.spec, iso, { ok: false, value, account });
@@ -380,15 +407,15 @@ export class OwnedRun {
       this.forget(ask.ordinal);
       return;
     }
-    const performing = this.performing.get(ask.ordinal) ?? this.hushed.get(ask.ordinal);
+    const performing = open?.performing;
     performing?.stop();
     // It may have ended already, with its outcome still in the queue: that says what it cost.
     const ended = this.inputs.find((input) => input.type === "outcome" && input.ordinal === ask.ordinal) as OutcomeInput | undefined;
     const account = ended ? ended.account : performing?.account();
-    const text = this.calls.get(ask.ordinal)?.text ?? "";
+    const text = open?.call?.text ?? "";
     closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
     this.add(account);
-    const fact = this.denied.has(ask.ordinal) ? null : stoppedFact(ask, this.spec, iso, account, text);
+    const fact = open?.denied ? null : stoppedFact(ask, this.spec, iso, account, text);
     if (fact) facts.push(fact);
     if (ask.kind === "call") this.keepText(ask, text);
     this.forget(ask.ordinal);
@@ -398,15 +425,18 @@ export class OwnedRun {
     if (ask.input.for === "answer" && text !== "") this.lastAnswer = { ordinal: ask.ordinal, text };
   }
 
+  private of(ordinal: number): Open {
+    let open = this.open.get(ordinal);
+    if (!open) {
+      open = new Open();
+      this.open.set(ordinal, open);
+    }
+    return open;
+  }
+
   private forget(ordinal: number): void {
-    this.performing.delete(ordinal);
-    this.hushed.delete(ordinal);
-    this.lost.delete(ordinal);
-    this.denied.delete(ordinal);
-    this.calls.delete(ordinal);
-    this.due.delete(ordinal);
-    this.timers.get(ordinal)?.();
-    this.timers.delete(ordinal);
+    this.open.get(ordinal)?.cancelTimer?.();
+    this.open.delete(ordinal);
   }
 
   private add(account: Account | undefined): void {
@@ -466,7 +496,7 @@ export class OwnedRun {
 
   private askEntry(ask: Ask, now: number, iso: string): AskEntry {
     const due = this.dueOf(ask, now);
-    if (due !== undefined) this.due.set(ask.ordinal, due);
+    if (due !== undefined) this.of(ask.ordinal).due = due;
     const started = startedFact(ask, this.spec, iso, due);
     const reserve = ask.kind === "call" ? this.deps.reserving(ask, this.spec, this.info) : undefined;
     return {
@@ -524,7 +554,7 @@ export class OwnedRun {
       const grant = grants[i] as Grant;
       if (!this.live.live.has(ask.ordinal)) continue;
       if (!grant.granted) {
-        this.denied.add(ask.ordinal);
+        this.of(ask.ordinal).denied = true;
         this.inputs.push(budgetDenial(ask.ordinal, grant.level));
       } else if (!this.cancelling) this.begin(ask, grant, (entry.asks[i] as AskEntry).due);
     }
@@ -535,23 +565,23 @@ export class OwnedRun {
     if (!this.deps.mayBegin()) return;
     if (ask.kind === "sleep" || ask.kind === "ask") {
       if (due === undefined) return;
-      this.due.set(ask.ordinal, due);
       const { scheduler } = this.deps;
-      this.timers.set(
-        ask.ordinal,
-        scheduler.after(due - scheduler.now(), () => this.push(this.timeUp(ask, due))),
-      );
+      const waiting = this.of(ask.ordinal);
+      waiting.due = due;
+      waiting.cancelTimer = scheduler.after(due - scheduler.now(), () => {
+        waiting.cancelTimer = undefined;
+        this.push(this.timeUp(ask, due));
+      });
       return;
     }
     const { ordinal } = ask;
-    let open: OpenCall | undefined;
+    const open = this.of(ordinal);
     if (ask.kind === "call") {
       const actor = ask.path.slice(0, ask.path.lastIndexOf("/"));
-      open = { call: callId(ordinal), for: ask.input.for, actor, text: "", reasoning: "" };
-      this.calls.set(ordinal, open);
-      this.deps.channel.openCall(this.id, open);
+      open.call = { call: callId(ordinal), for: ask.input.for, actor, text: "", reasoning: "" };
+      this.deps.channel.openCall(this.id, open.call);
     }
-    const performing = this.deps.interpreter.perform(
+    open.performing = this.deps.interpreter.perform(
       {
         run: this.id,
         ask,
@@ -563,18 +593,19 @@ export class OwnedRun {
       },
       {
         done: (outcome) => {
-          if (!this.performing.delete(ordinal)) return;
+          if (this.gone || !open.isPerformed) return;
+          open.performing = undefined;
           this.checkHold(ordinal, grant.holdNano, outcome.account);
           this.push({ type: "outcome", ordinal, ...outcome });
         },
         text: (text) => {
-          if (!open) return;
-          open.text += text;
+          if (!open.call) return;
+          open.call.text += text;
           this.deps.channel.nudge(this.id);
         },
         reasoning: (text) => {
-          if (!open) return;
-          open.reasoning += text;
+          if (!open.call) return;
+          open.call.reasoning += text;
           this.deps.channel.nudge(this.id);
         },
         progress: (message, done, total) =>
@@ -587,7 +618,6 @@ export class OwnedRun {
           }),
       },
     );
-    this.performing.set(ordinal, performing);
   }
 
   /** Its hold is a call's worst case: more is told, since either the count of its input or the provider is wrong. */
@@ -602,7 +632,6 @@ export class OwnedRun {
 
   private timeUp(ask: Ask, due: number): OutcomeInput {
     const { ordinal } = ask;
-    this.timers.delete(ordinal);
     const deadline = this.info.createdAt + this.info.limits.deadline_ms;
     if (due >= deadline)
       return failure(ordinal, {

@@ -86,7 +86,26 @@ export type Verdict = readonly [ordinal: number, problem: ErrorBody];
 /** What the runtime knows of work and a machine does not. */
 export type Appraise = (kind: WorkKind, input: Json) => { readonly class: string; readonly hash: string; readonly problem?: ErrorBody };
 
-type Live = Ask & { readonly ref: WorkRef };
+type Live = Ask & { readonly ref: WorkRef; problem: ErrorBody | undefined };
+
+/** What is known of an actor beside what XState knows: one object, since a run in flight is held in memory by the thousand. */
+class Known {
+  readonly path: string;
+  readonly depth: number;
+  /** How many children had an id. */
+  names: Map<string, number> | undefined;
+  /** The state that was told last. */
+  state: unknown;
+  /** States that it passed before it was started. */
+  unborn: unknown[] | undefined;
+  /** Of work that is asked for. */
+  ordinal: number | undefined;
+
+  constructor(path: string, depth: number) {
+    this.path = path;
+    this.depth = depth;
+  }
+}
 
 export class LiveRun {
   /** Turns taken. */
@@ -94,12 +113,7 @@ export class LiveRun {
   readonly live = new Map<number, Live>();
   private root: AnyActorRef | undefined;
   private nextOrdinal = 0;
-  private readonly paths = new WeakMap<AnyActorRef, { path: string; depth: number }>();
-  private readonly names = new WeakMap<AnyActorRef, Map<string, number>>();
-  private readonly states = new WeakMap<AnyActorRef, unknown>();
-  /** States that an actor passed before it was started. */
-  private readonly unborn = new WeakMap<AnyActorRef, unknown[]>();
-  private readonly ordinals = new Map<AnyActorRef, number>();
+  private readonly known = new WeakMap<AnyActorRef, Known>();
   // of the turn in hand
   private at = 0;
   private asks: Live[] = [];
@@ -194,21 +208,23 @@ export class LiveRun {
       class: appraised.class,
       hash: appraised.hash,
       ref: self as WorkRef,
+      problem: undefined,
     } as Live;
     for (const other of this.live.values()) if (other.path === path) throw new Error(`two living pieces of work at one path: ${path}`);
     this.asks.push(ask);
     this.live.set(ask.ordinal, ask);
-    this.ordinals.set(self, ask.ordinal);
+    this.of(self).ordinal = ask.ordinal;
     const problem = this.recorded ? this.recorded.find(([ordinal]) => ordinal === ask.ordinal)?.[1] : appraised.problem;
     if (!problem) return;
-    this.problems.set(ask.ordinal, problem);
+    ask.problem = problem;
     this.verdicts.push([ask.ordinal, problem]);
   }
 
   stopped(self: AnyActorRef): void {
-    const ordinal = this.ordinals.get(self);
-    if (ordinal === undefined) return;
-    this.ordinals.delete(self);
+    const known = this.of(self);
+    if (known.ordinal === undefined) return;
+    const { ordinal } = known;
+    known.ordinal = undefined;
     const work = this.live.get(ordinal);
     if (!work) return;
     this.live.delete(ordinal);
@@ -216,8 +232,6 @@ export class LiveRun {
   }
 
   // --- private
-
-  private readonly problems = new Map<number, ErrorBody>();
 
   private deliver(input: Input): void {
     switch (input.type) {
@@ -249,7 +263,7 @@ export class LiveRun {
     const work = this.live.get(ordinal);
     if (!work) throw new Error(`an outcome for work that is not live: ${ordinal}`);
     this.live.delete(ordinal);
-    this.ordinals.delete(work.ref);
+    this.of(work.ref).ordinal = undefined;
     // An outcome that is not ok holds a WorkError by construction of whoever made it.
     work.ref.send(ok ? { type: "work.done", value } : { type: "work.failed", error: value as WorkError });
   }
@@ -257,15 +271,14 @@ export class LiveRun {
   /** Asks the supervisor about one ask; it may already be gone by what an earlier denial led to. */
   private supervise(ask: Live): void {
     if (!this.live.has(ask.ordinal) || this.root?.getSnapshot().status !== "active") return;
-    const problem = this.problems.get(ask.ordinal);
-    this.problems.delete(ask.ordinal);
+    const { problem } = ask;
     const attempt = ask.kind === "call" ? ask.input.attempt : undefined;
     const asked: WorkAsked = {
       type: "work.asked",
       ordinal: ask.ordinal,
       kind: ask.kind,
       at: this.at,
-      depth: this.paths.get(ask.ref)?.depth ?? 0,
+      depth: this.of(ask.ref).depth,
       isStep: attempt === 1,
       ...(problem && { problem }),
     };
@@ -285,7 +298,7 @@ export class LiveRun {
       for (let actor: AnyActorRef | undefined = parent(work.ref); actor; actor = parent(actor)) {
         if (actor.getSnapshot().status === "active") continue;
         this.live.delete(ordinal);
-        this.ordinals.delete(work.ref);
+        this.of(work.ref).ordinal = undefined;
         this.stops.push(work);
         break;
       }
@@ -333,15 +346,17 @@ export class LiveRun {
         }
         // An actor passes its first states when it is made, before its parent's own transition is told: they wait for its start.
         const source = (event._transitions[0]?.source as { path?: readonly string[] } | undefined)?.path;
-        const passed = this.unborn.get(ref) ?? (source?.length ? [stateValue(source)] : []);
-        this.unborn.set(ref, [...passed, value]);
+        const known = this.of(ref);
+        known.unborn ??= source?.length ? [stateValue(source)] : [];
+        known.unborn.push(value);
         break;
       }
       case "@xstate.event":
         if (event.event.type === "xstate.init") {
           const ref = event.actorRef as AnyActorRef;
-          for (const value of this.unborn.get(ref) ?? []) this.entered(ref, value);
-          this.unborn.delete(ref);
+          const known = this.of(ref);
+          for (const value of known.unborn ?? []) this.entered(ref, value);
+          known.unborn = undefined;
           this.entered(ref, (ref.getSnapshot() as { value?: unknown }).value);
         }
         break;
@@ -366,31 +381,33 @@ export class LiveRun {
   }
 
   private entered(ref: AnyActorRef, value: unknown): void {
-    if (value === undefined || sameValue(this.states.get(ref), value)) return;
-    this.states.set(ref, value);
-    this.facts.push({ type: "state", actor: this.path(ref), machine: machineId(ref), value });
+    const known = this.of(ref);
+    if (value === undefined || sameValue(known.state, value)) return;
+    known.state = value;
+    this.facts.push({ type: "state", actor: known.path, machine: machineId(ref), value });
   }
 
   /** Ids are unique among living siblings; one used again gets a number, so that a path names one actor of a run. */
   private name(ref: AnyActorRef): void {
     const above = parent(ref);
     if (!above) {
-      this.paths.set(ref, { path: "run", depth: 0 });
+      this.known.set(ref, new Known("run", 0));
       return;
     }
-    let used = this.names.get(above);
-    if (!used) {
-      used = new Map();
-      this.names.set(above, used);
-    }
-    const count = (used.get(ref.id) ?? 0) + 1;
-    used.set(ref.id, count);
-    const { path, depth } = this.paths.get(above) as { path: string; depth: number };
-    this.paths.set(ref, { path: `${path}/${ref.id}${count > 1 ? `-${count}` : ""}`, depth: depth + 1 });
+    const { path, depth, names } = this.of(above);
+    const count = (names?.get(ref.id) ?? 0) + 1;
+    if (names) names.set(ref.id, count);
+    else this.of(above).names = new Map([[ref.id, count]]);
+    this.known.set(ref, new Known(`${path}/${ref.id}${count > 1 ? `-${count}` : ""}`, depth + 1));
+  }
+
+  /** Every actor was named when it was made. */
+  private of(ref: AnyActorRef): Known {
+    return this.known.get(ref) as Known;
   }
 
   private path(ref: AnyActorRef): string {
-    return this.paths.get(ref)?.path ?? ref.id;
+    return this.of(ref).path;
   }
 }
 
