@@ -36,6 +36,8 @@ import type { Account, Ask, AskOf, Input, LiveRun, OutcomeInput, Turn } from "./
 import type { Scheduler } from "./scheduler.ts";
 
 const maxAhead = 8;
+/** Work ends itself at the run's deadline; what has not by then is ended from here. */
+const overdueMs = 1_000;
 
 export type OwnedRunDeps = {
   readonly journal: Journal;
@@ -202,6 +204,26 @@ export class OwnedRun {
         this.push(failure(ordinal, error, account));
       } else if (ask?.kind === "tool" && ask.class === "once") this.push(unknownTool(ordinal));
     }
+  }
+
+  /** Stops what is still being performed although the run's deadline is over: a provider or tool that keeps no time. */
+  stopOverdue(): void {
+    if (this.performing.size === 0 || this.deps.scheduler.now() < this.deadline + overdueMs) return;
+    for (const [ordinal, performing] of [...this.performing]) {
+      this.performing.delete(ordinal);
+      const ask = this.live.live.get(ordinal);
+      const account = performing.stop();
+      if (ask?.kind === "call")
+        this.push(failure(ordinal, { ...deadlineOver, call: callId(ordinal), shown: this.calls.get(ordinal)?.text.length ?? 0 }, account));
+      else if (ask?.kind === "tool" && ask.class === "once")
+        this.push(unknownTool(ordinal, "the tool did not end with the run's deadline"));
+      else this.push(failure(ordinal, deadlineOver, account));
+    }
+  }
+
+  /** Milliseconds since the epoch. */
+  private get deadline(): number {
+    return this.info.createdAt + this.info.limits.deadline_ms;
   }
 
   /** No longer ours: interrupts everything and forgets. Nothing is settled; the next owner does that. */
@@ -458,11 +480,10 @@ export class OwnedRun {
 
   /** Waits end in time: a sleep with its jitter (upward, a quarter at most), a question with its expiry, both with the run's deadline. */
   private dueOf(ask: Ask, now: number): number | undefined {
-    const deadline = this.info.createdAt + this.info.limits.deadline_ms;
-    if (ask.kind === "ask") return Math.min(deadline, now + ask.input.expiresMs);
+    if (ask.kind === "ask") return Math.min(this.deadline, now + ask.input.expiresMs);
     if (ask.kind !== "sleep") return undefined;
     const { ms, jitter } = ask.input;
-    return Math.min(deadline, Math.round(now + ms * (jitter ? 1 + this.deps.scheduler.random() / 4 : 1)));
+    return Math.min(this.deadline, Math.round(now + ms * (jitter ? 1 + this.deps.scheduler.random() / 4 : 1)));
   }
 
   // --- releasing
@@ -536,7 +557,7 @@ export class OwnedRun {
         sensitive: this.info.sensitive === true,
         maxTokens: grant.maxTokens,
         holdNano: grant.holdNano,
-        remainingMs: this.info.createdAt + this.info.limits.deadline_ms - this.deps.scheduler.now(),
+        remainingMs: this.deadline - this.deps.scheduler.now(),
       },
       {
         done: (outcome) => {
@@ -580,14 +601,7 @@ export class OwnedRun {
   private timeUp(ask: Ask, due: number): OutcomeInput {
     const { ordinal } = ask;
     this.timers.delete(ordinal);
-    const deadline = this.info.createdAt + this.info.limits.deadline_ms;
-    if (due >= deadline)
-      return failure(ordinal, {
-        code: "limit_hit",
-        message: "the run's deadline is over",
-        retryable: false,
-        details: { which: "deadline" },
-      });
+    if (due >= this.deadline) return failure(ordinal, deadlineOver);
     if (ask.kind === "sleep") return { type: "outcome", ordinal, ok: true, value: { ms: ask.input.ms } };
     return failure(ordinal, { code: "timeout", message: "nobody answered in time", retryable: false });
   }
@@ -626,12 +640,15 @@ const lostCall = (ordinal: number, holdNano: number, maxTokens: number): Outcome
     { costNano: holdNano, inputTokens: 0, cachedTokens: 0, outputTokens: maxTokens, estimated: true, model: "", durationMs: 0 },
   );
 
-const unknownTool = (ordinal: number): OutcomeInput =>
-  failure(ordinal, {
-    code: "tool_unknown",
-    message: "the process died while the tool ran; whether it took effect is not known",
-    retryable: false,
-  });
+const unknownTool = (ordinal: number, why = "the process died while the tool ran"): OutcomeInput =>
+  failure(ordinal, { code: "tool_unknown", message: `${why}; whether it took effect is not known`, retryable: false });
+
+const deadlineOver: WorkError = {
+  code: "limit_hit",
+  message: "the run's deadline is over",
+  retryable: false,
+  details: { which: "deadline" },
+};
 
 /** A top-up raises the run's own limit. */
 function raise(ask: AskOf<"ask">, input: Input): { raiseNano?: number } {
