@@ -230,9 +230,12 @@ class AnthropicReader implements Reader {
         this.#order.push("tool");
         this.#tools ??= new ToolRequests();
         const input = asAnswer(block.input);
+        this.#output.hidden(string(block.name));
         // Streams begin with an empty object and send the text of the input afterwards.
-        if (input && Object.keys(input).length > 0) this.#tools.whole(string(block.id), string(block.name), input as Json);
-        else this.#tools.open(Number(index), string(block.id), string(block.name));
+        if (input && Object.keys(input).length > 0) {
+          this.#tools.whole(string(block.id), string(block.name), input as Json);
+          this.#output.hidden(JSON.stringify(input));
+        } else this.#tools.open(Number(index), string(block.id), string(block.name));
         this.#checkTools();
         break;
       }

@@ -165,7 +165,7 @@ class GeminiReader implements Reader {
       this.#output.began();
       this.#tools ??= new ToolRequests();
       this.#tools.whole(string(call.id), string(call.name), (asAnswer(call.args) ?? {}) as Json);
-      this.#output.hidden(JSON.stringify(call.args ?? {}));
+      this.#output.hidden(string(call.name) + JSON.stringify(call.args ?? {}));
       this.#toolSignatures.push(signature ?? null);
       if (this.#tools.problem) this.#output.reject("invalid_output", this.#tools.problem);
       return;

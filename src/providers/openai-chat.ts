@@ -225,10 +225,9 @@ class ChatReader implements Reader {
       const key = typeof call.index === "number" ? call.index : position;
       this.#tools.open(key, string(call.id) || undefined, string(made.name) || undefined);
       // Ollama's own form gives an object.
-      if (typeof made.arguments === "string") {
-        this.#tools.append(key, made.arguments);
-        this.#output.hidden(made.arguments);
-      } else if (asAnswer(made.arguments)) this.#tools.append(key, JSON.stringify(made.arguments));
+      const given = asAnswer(made.arguments) ? JSON.stringify(made.arguments) : string(made.arguments);
+      if (given !== "") this.#tools.append(key, given);
+      this.#output.hidden(string(made.name) + given);
       if (this.#tools.problem) this.#output.reject("invalid_output", this.#tools.problem);
     }
   }

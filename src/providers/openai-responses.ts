@@ -207,6 +207,7 @@ class ResponsesReader implements Reader {
     this.#tools ??= new ToolRequests();
     this.#tools.open(Number(index), string(item.call_id), string(item.name));
     this.#tools.append(Number(index), string(item.arguments));
+    this.#output.hidden(string(item.name) + string(item.arguments));
     this.#checkTools();
   }
 

@@ -69,7 +69,7 @@ export type ProviderEnd = {
   readonly rejected?: boolean;
 };
 
-/** `hidden` text is output that is not shown (arguments of tools): it is only counted, for calls that are stopped or cut. */
+/** `hidden` text is output that is not shown (names and arguments of tools): it is only counted, for calls that are stopped or cut. */
 export type ProviderElement =
   | { readonly type: "hidden"; readonly text: string }
   | { readonly type: "text"; readonly text: string }

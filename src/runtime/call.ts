@@ -48,7 +48,7 @@ export class Call {
   private firstAt: number | undefined;
   private text = "";
   private reasoning = "";
-  /** Output that is not shown: arguments of tools. */
+  /** Output that is not shown: names and arguments of tools. */
   private hidden = "";
   /** Half of a surrogate pair that waits for the other. */
   private half = "";
@@ -121,21 +121,16 @@ export class Call {
         }
       });
       const take = (element: ProviderElement): void => {
-        if (element.type === "end") resume(Effect.succeed(this.ended(element)));
-        else if (element.type === "hidden") this.hidden += element.text;
-        else if (element.type === "reasoning") {
-          this.firstAt ??= this.deps.clock();
-          this.reasoning += element.text;
-          this.report.reasoning(element.text);
-        } else if (!this.take(element.text)) {
-          abort();
-          this.deps.health.report(this.key, "neutral");
-          resume(
-            Effect.succeed(
-              this.failed({ code: "truncated", message: "the output passed what was reserved for it and was cut", retryable: false }),
-            ),
-          );
+        if (element.type === "end") {
+          resume(Effect.succeed(this.ended(element)));
+          return;
         }
+        this.take(element);
+        if (this.isWithinHold()) return;
+        abort();
+        this.deps.health.report(this.key, "neutral");
+        const message = "the output passed what was reserved for it and was cut";
+        resume(Effect.succeed(this.failed({ code: "truncated", message, retryable: false })));
       };
       return Effect.sync(() => {
         abort();
@@ -155,9 +150,20 @@ export class Call {
 
   // --- while it streams
 
-  /** False when the output has passed its hold. */
-  private take(text: string): boolean {
+  private take({ type, text }: Exclude<ProviderElement, ProviderEnd>): void {
+    if (type === "hidden") {
+      this.hidden += text;
+      return;
+    }
     this.firstAt ??= this.deps.clock();
+    if (type === "text") this.show(text);
+    else {
+      this.reasoning += text;
+      this.report.reasoning(text);
+    }
+  }
+
+  private show(text: string): void {
     let ready = this.half + text;
     this.half = "";
     const last = ready.charCodeAt(ready.length - 1);
@@ -165,11 +171,15 @@ export class Call {
       this.half = ready.slice(-1);
       ready = ready.slice(0, -1);
     }
-    if (ready !== "") {
-      this.text += ready;
-      this.report.text(ready);
-    }
-    return this.text.length <= charsPerToken * this.work.maxTokens || this.streamedTokens() <= this.work.maxTokens;
+    if (ready === "") return;
+    this.text += ready;
+    this.report.text(ready);
+  }
+
+  private isWithinHold(): boolean {
+    const { maxTokens } = this.work;
+    const length = this.text.length + this.reasoning.length + this.hidden.length;
+    return length <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
   }
 
   private ended(end: ProviderEnd): Outcome {

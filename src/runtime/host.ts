@@ -409,6 +409,7 @@ export class Host {
     this.sweeping = true;
     try {
       if (!this.mayAct()) return;
+      for (const run of this.runs.values()) run.stopOverdue();
       const owners = await this.options.store.owners();
       const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isGone(owner));
       await this.take({ limit: 256, dead });

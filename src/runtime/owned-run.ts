@@ -36,6 +36,8 @@ import type { Account, Ask, AskOf, Input, LiveRun, OutcomeInput, Turn } from "./
 import type { Scheduler } from "./scheduler.ts";
 
 const maxAhead = 8;
+/** Work ends itself at the run's deadline; what has not by then is ended from here. */
+const overdueMs = 1_000;
 
 export type OwnedRunDeps = {
   readonly journal: Journal;
@@ -240,15 +242,41 @@ export class OwnedRun {
    */
   interrupt(): void {
     this.unhush();
-    for (const [ordinal, open] of [...this.open]) {
+    for (const { ask, account } of this.stopPerforming()) {
+      if (ask.kind === "call") this.push(interruptedCall(ask.ordinal, "the end of the process", account));
+      else if (ask.kind === "tool" && ask.class === "once") this.push(unknownTool(ask.ordinal));
+    }
+  }
+
+  /** Stops what is still being performed although the run's deadline is over: a provider or tool that keeps no time. */
+  stopOverdue(): void {
+    if (this.deps.scheduler.now() < this.deadline + overdueMs) return;
+    for (const { ask, open, account } of this.stopPerforming()) {
+      const { ordinal } = ask;
+      if (ask.kind === "call")
+        this.push(failure(ordinal, { ...deadlineOver, call: callId(ordinal), shown: open.call?.text.length ?? 0 }, account));
+      else if (ask.kind === "tool" && ask.class === "once") this.push(unknownTool(ordinal, "the tool did not end with the run's deadline"));
+      else this.push(failure(ordinal, deadlineOver, account));
+    }
+  }
+
+  /** Stops everything that is being performed, before any of it is settled. */
+  private stopPerforming(): { ask: Ask; open: Open; account: Account | undefined }[] {
+    const stopped: { ask: Ask; open: Open; account: Account | undefined }[] = [];
+    for (const [ordinal, open] of this.open) {
+      const ask = this.live.live.get(ordinal);
       const { performing } = open;
-      if (!performing) continue;
+      if (!ask || !performing || open.hushed) continue;
       open.performing = undefined;
       performing.stop();
-      const ask = this.live.live.get(ordinal);
-      if (ask?.kind === "call") this.push(interruptedCall(ordinal, "the end of the process", performing.account()));
-      else if (ask?.kind === "tool" && ask.class === "once") this.push(unknownTool(ordinal));
+      stopped.push({ ask, open, account: performing.account() });
     }
+    return stopped;
+  }
+
+  /** Milliseconds since the epoch. */
+  private get deadline(): number {
+    return this.info.createdAt + this.info.limits.deadline_ms;
   }
 
   /** No longer ours: interrupts everything and forgets. Nothing is settled; the next owner does that. */
@@ -511,11 +539,10 @@ export class OwnedRun {
 
   /** Waits end in time: a sleep with its jitter (upward, a quarter at most), a question with its expiry, both with the run's deadline. */
   private dueOf(ask: Ask, now: number): number | undefined {
-    const deadline = this.info.createdAt + this.info.limits.deadline_ms;
-    if (ask.kind === "ask") return Math.min(deadline, now + ask.input.expiresMs);
+    if (ask.kind === "ask") return Math.min(this.deadline, now + ask.input.expiresMs);
     if (ask.kind !== "sleep") return undefined;
     const { ms, jitter } = ask.input;
-    return Math.min(deadline, Math.round(now + ms * (jitter ? 1 + this.deps.scheduler.random() / 4 : 1)));
+    return Math.min(this.deadline, Math.round(now + ms * (jitter ? 1 + this.deps.scheduler.random() / 4 : 1)));
   }
 
   // --- releasing
@@ -589,7 +616,7 @@ export class OwnedRun {
         sensitive: this.info.sensitive === true,
         maxTokens: grant.maxTokens,
         holdNano: grant.holdNano,
-        remainingMs: this.info.createdAt + this.info.limits.deadline_ms - this.deps.scheduler.now(),
+        remainingMs: this.deadline - this.deps.scheduler.now(),
       },
       {
         done: (outcome) => {
@@ -632,14 +659,7 @@ export class OwnedRun {
 
   private timeUp(ask: Ask, due: number): OutcomeInput {
     const { ordinal } = ask;
-    const deadline = this.info.createdAt + this.info.limits.deadline_ms;
-    if (due >= deadline)
-      return failure(ordinal, {
-        code: "limit_hit",
-        message: "the run's deadline is over",
-        retryable: false,
-        details: { which: "deadline" },
-      });
+    if (due >= this.deadline) return failure(ordinal, deadlineOver);
     if (ask.kind === "sleep") return { type: "outcome", ordinal, ok: true, value: { ms: ask.input.ms } };
     return failure(ordinal, { code: "timeout", message: "nobody answered in time", retryable: false });
   }
@@ -682,12 +702,15 @@ const lostCall = (ordinal: number, holdNano: number, maxTokens: number): Outcome
     { costNano: holdNano, inputTokens: 0, cachedTokens: 0, outputTokens: maxTokens, estimated: true, model: "", durationMs: 0 },
   );
 
-const unknownTool = (ordinal: number): OutcomeInput =>
-  failure(ordinal, {
-    code: "tool_unknown",
-    message: "the process died while the tool ran; whether it took effect is not known",
-    retryable: false,
-  });
+const unknownTool = (ordinal: number, why = "the process died while the tool ran"): OutcomeInput =>
+  failure(ordinal, { code: "tool_unknown", message: `${why}; whether it took effect is not known`, retryable: false });
+
+const deadlineOver: WorkError = {
+  code: "limit_hit",
+  message: "the run's deadline is over",
+  retryable: false,
+  details: { which: "deadline" },
+};
 
 /** A top-up raises the run's own limit. */
 function raise(ask: AskOf<"ask">, input: Input): { raiseNano?: number } {

@@ -21,6 +21,7 @@ import {
   tool,
   vllm,
 } from "../../src/index.ts";
+import type { Provider } from "../../src/providers/provider.ts";
 import { type ChatAnswer, chatScript } from "../../src/testing/fault-chat.ts";
 import { type FaultRequest, type FaultServer, startFaultServer } from "../../src/testing/fault-server.ts";
 
@@ -239,6 +240,40 @@ test("the deadline ends a call that takes longer", async () => {
   const run = await runtime.start({ agent: "single", input: "slow", limits: { deadline_ms: 150 } });
   expect(await run.result()).toMatchObject({ status: "exhausted", error: { code: "limit_hit", details: { which: "deadline" } } });
   await provider.book.idle();
+});
+
+test("the deadline ends a call of a provider that keeps no time", async () => {
+  let aborted = 0;
+  const timeless: Provider = {
+    name: "timeless",
+    endpoint: "nowhere",
+    selfHosted: true,
+    tokenizer: { encoding: "bytes", margin: 0 },
+    stream(_request, sink) {
+      queueMicrotask(() => sink({ type: "text", text: "so far" }));
+      return () => {
+        aborted++;
+      };
+    },
+    close: async () => {},
+  };
+  const runtime = await createRuntime({
+    store: { path: ":memory:" },
+    env: {},
+    providers: { timeless },
+    tiers: { main: { provider: "timeless", model: "m", max_output_tokens: 100, price: { input_usd_per_mtok: 0, output_usd_per_mtok: 1 } } },
+    agents: [single],
+  });
+  onTestFinished(() => runtime.close());
+  const run = await runtime.start({ agent: "single", input: "slow", limits: { deadline_ms: 150 } });
+  expect(await run.result()).toMatchObject({
+    status: "exhausted",
+    output: "so far",
+    cost_microusd: 6,
+    held_microusd: 0,
+    error: { code: "limit_hit", details: { which: "deadline" } },
+  });
+  expect(aborted).toBe(1);
 });
 
 test("the step cap keeps the partial work", async () => {
