@@ -75,9 +75,11 @@ export function showProgress({ json = false, quiet = false }: { json?: boolean; 
         if (quiet && event.output !== null)
           process.stdout.write(`${printable(typeof event.output === "string" ? event.output : JSON.stringify(event.output))}\n`);
         say(
-          `${event.status}: ${event.steps} steps, ${event.calls} calls, ${event.usage.input_tokens} + ${event.usage.output_tokens} tokens, ${dollars(event.cost_microusd)}${event.error ? `; ${event.error.message}` : ""}`,
+          `${event.status}: ${counted(event.steps, "step")}, ${counted(event.calls, "call")}, ${event.usage.input_tokens} + ${event.usage.output_tokens} tokens, ${dollars(event.cost_microusd)}${event.error ? `; ${event.error.message}` : ""}`,
         );
         return;
     }
   };
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
