@@ -1,4 +1,5 @@
 /** A run's events as lines for people: what it does, and the answer as it streams. */
+import { dollars } from "../money/dollars.ts";
 import type { Event } from "../protocol/events.ts";
 
 export type Show = (event: Event) => void;
@@ -32,7 +33,7 @@ export function showProgress({ json = false, quiet = false }: { json?: boolean; 
         return;
       case "call.started":
         say(
-          `step ${event.step}: asking ${event.model} (${event.tier}${event.attempt > 1 ? `, attempt ${event.attempt}` : ""}), holds $${usd(event.hold_microusd)}`,
+          `step ${event.step}: asking ${event.model} (${event.tier}${event.attempt > 1 ? `, attempt ${event.attempt}` : ""}), holds ${dollars(event.hold_microusd)}`,
         );
         return;
       case "call.finished":
@@ -74,11 +75,11 @@ export function showProgress({ json = false, quiet = false }: { json?: boolean; 
         if (quiet && event.output !== null)
           process.stdout.write(`${printable(typeof event.output === "string" ? event.output : JSON.stringify(event.output))}\n`);
         say(
-          `${event.status}: ${event.steps} steps, ${event.calls} calls, ${event.usage.input_tokens} + ${event.usage.output_tokens} tokens, $${usd(event.cost_microusd)}${event.error ? `; ${event.error.message}` : ""}`,
+          `${event.status}: ${counted(event.steps, "step")}, ${counted(event.calls, "call")}, ${event.usage.input_tokens} + ${event.usage.output_tokens} tokens, ${dollars(event.cost_microusd)}${event.error ? `; ${event.error.message}` : ""}`,
         );
         return;
     }
   };
 }
 
-const usd = (microusd: number): string => (microusd / 1_000_000).toFixed(6);
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;

@@ -125,7 +125,10 @@ function findFile(cwd: string, named: string | undefined): string | undefined {
   if (named) {
     const file = resolve(cwd, named);
     if (existsSync(file)) return file;
-    throw new EscapementError("invalid_request", `there is no configuration file ${file}; correct ESCAPEMENT_CONFIG or unset it`);
+    throw new EscapementError(
+      "invalid_request",
+      `there is no configuration file ${file}: correct --config or ESCAPEMENT_CONFIG, or leave both away`,
+    );
   }
   return fileNames.map((name) => join(cwd, name)).find((file) => existsSync(file));
 }

@@ -1,5 +1,5 @@
 /** Asks: an agent, a text, Enter. Opens the run as soon as the server has accepted it. */
-import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, type RefObject, useEffect, useId, useRef, useState } from "react";
 import { Icon } from "./icons.tsx";
 import { runsFeed } from "./runs-feed.ts";
 import { type AgentInfo, start } from "./server.ts";
@@ -14,21 +14,24 @@ type Props = {
   /** The agent chosen at first. */
   readonly agent?: string | null;
   readonly focus?: boolean;
+  /** The text box, for who puts a text into it. */
+  readonly box?: RefObject<HTMLTextAreaElement | null>;
 };
 
-export function AskForm({ agents, text, onText, agent, focus = false }: Props) {
+export function AskForm({ agents, text, onText, agent, focus = false, box: given }: Props) {
   const [chosen, setChosen] = useState<string | null>(null);
   const [sending, setSending] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   /** Asked before the agents were known: sent as soon as they are. */
   const [early, setEarly] = useState(false);
-  const box = useRef<HTMLTextAreaElement>(null);
+  const own = useRef<HTMLTextAreaElement>(null);
+  const box = given ?? own;
   const name = useId();
   const list = agents.agents ?? [];
   const current = list.find((one) => one.name === (chosen ?? agent)) ?? list.find((one) => one.name === "assistant") ?? list[0];
   useEffect(() => {
     if (focus && matchMedia("(hover: hover)").matches) box.current?.focus();
-  }, [focus]);
+  }, [focus, box]);
 
   const send = async (): Promise<void> => {
     if (sending || text.trim() === "") return;

@@ -16,6 +16,8 @@ const meaning: Record<EndStatus, string> = {
 export function EndNote({ view }: { readonly view: RunView }) {
   const { end } = view;
   if (!end) return null;
+  // "Cancelled: cancelled" says nothing twice over.
+  const said = end.error?.code === end.status ? null : end.error?.code;
   const shown = [...view.calls.values()].some((call) => call.for === "answer" && call.retracted === null && call.text === end.output);
   return (
     <footer className={`end end-${end.status}`}>
@@ -31,7 +33,7 @@ export function EndNote({ view }: { readonly view: RunView }) {
           <Status status={end.status} />
           <span className="end-words">
             {end.error?.message ?? meaning[end.status]}
-            {end.error && <code>{end.error.code}</code>}
+            {said && <code>{said}</code>}
           </span>
         </p>
       )}

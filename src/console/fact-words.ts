@@ -1,6 +1,7 @@
 /** What the timeline says about a fact: a few words, the reason behind them, and how serious it is. Tone is never shown by colour alone. */
+import { dollars } from "../money/dollars.ts";
 import type { Fact } from "../protocol/events.ts";
-import { count, duration, inline, money } from "./format.ts";
+import { count, duration, inline } from "./format.ts";
 import { reasonWords } from "./reason-words.ts";
 import { leavesOf } from "./state-visits.ts";
 
@@ -37,7 +38,7 @@ export function factWords(fact: Fact): FactWords {
     case "run.accepted":
       return {
         title: `Accepted for ${fact.agent}`,
-        reason: `at worst ${money(fact.bounds.cost_microusd)}, ${count(fact.bounds.calls)} calls, ${duration(fact.bounds.wall_ms)}`,
+        reason: `at worst ${dollars(fact.bounds.cost_microusd)}, ${count(fact.bounds.calls)} calls, ${duration(fact.bounds.wall_ms)}`,
         tone: "plain",
       };
     case "run.started":
@@ -57,7 +58,7 @@ export function factWords(fact: Fact): FactWords {
     case "call.started":
       return {
         title: `Call ${fact.call} to ${fact.model}${fact.attempt > 1 ? `, attempt ${fact.attempt}` : ""}`,
-        reason: `step ${fact.step}, tier ${fact.tier}${fact.for === "internal" ? ", internal" : ""}, holds ${money(fact.hold_microusd)}`,
+        reason: `step ${fact.step}, tier ${fact.tier}${fact.for === "internal" ? ", internal" : ""}, holds ${dollars(fact.hold_microusd)}`,
         tone: "plain",
       };
     case "call.finished":
@@ -106,7 +107,7 @@ export function resolvedWords(by: "user" | "expiry" | "cancel", answer: unknown)
   if (typeof answer !== "object" || answer === null) return { title: "Answered", reason: inline(answer) };
   const { approve, reason, value, amount_microusd } = answer as { readonly [key: string]: unknown };
   if (typeof approve === "boolean") return { title: approve ? "Approved" : "Denied", ...(typeof reason === "string" && { reason }) };
-  if (typeof amount_microusd === "number") return { title: `Added ${money(amount_microusd)}` };
+  if (typeof amount_microusd === "number") return { title: `Added ${dollars(amount_microusd)}` };
   return { title: "Answered", reason: inline(value ?? answer) };
 }
 
@@ -120,7 +121,7 @@ function callFinished(fact: Extract<Fact, { type: "call.finished" }>): FactWords
   const { input_tokens, output_tokens, estimated } = fact.usage;
   const figures = [
     input_tokens + output_tokens > 0 && `${count(input_tokens)} + ${count(output_tokens)} tokens${estimated ? " (estimated)" : ""}`,
-    input_tokens + output_tokens > 0 && money(fact.cost_microusd),
+    input_tokens + output_tokens > 0 && dollars(fact.cost_microusd),
     duration(fact.duration_ms),
     fact.ttft_ms !== undefined && `first after ${duration(fact.ttft_ms)}`,
   ];
@@ -135,7 +136,7 @@ function callFinished(fact: Extract<Fact, { type: "call.finished" }>): FactWords
 }
 
 function limitNumbers(which: string, value: number | undefined, limit: number): string {
-  const say = which.startsWith("budget.") ? money : which === "deadline" ? duration : count;
+  const say = which.startsWith("budget.") ? dollars : which === "deadline" ? duration : count;
   return value === undefined ? `limit ${say(limit)}` : `${say(value)} of ${say(limit)}`;
 }
 

@@ -1,24 +1,7 @@
-/** Numbers and times in the page's words. Everything in tabular figures, nothing rounded to a lie: a cost that is not zero never shows as zero. */
+/** Numbers and times in the page's words, in tabular figures. Money is `money/dollars.ts`. */
 
 /** Whole numbers with thousands separators. */
 export const count = (value: number): string => value.toLocaleString("en-US");
-
-/** Micro-dollars in dollars: cents from a dollar up, otherwise as many decimals as the amount needs, at most six. */
-export function money(microusd: number): string {
-  const dollars = microusd / 1_000_000;
-  if (microusd === 0) return "$0.00";
-  if (dollars >= 1) return `$${dollars.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
-  if (dollars < 0.000001) return "<$0.000001";
-  const text = dollars.toFixed(6).replace(/0+$/, "");
-  return `$${text.length < 4 ? dollars.toFixed(2) : text}`;
-}
-
-/** For columns: always four decimals below a dollar. */
-export function moneyColumn(microusd: number): string {
-  if (microusd >= 1_000_000) return money(microusd);
-  if (microusd > 0 && microusd < 50) return "<$0.0001";
-  return `$${(microusd / 1_000_000).toFixed(4)}`;
-}
 
 /** A figure stays on the line of its unit. */
 const unit = (figure: number | string, name: string): string => `${figure}\u00a0${name}`;

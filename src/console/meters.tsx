@@ -1,5 +1,6 @@
 /** Money and limits: what was spent, what is held, and how near each limit is. */
-import { count, duration, money, ticking } from "./format.ts";
+import { dollars } from "../money/dollars.ts";
+import { count, duration, ticking } from "./format.ts";
 import { Icon } from "./icons.tsx";
 import type { RunView } from "./run-view.ts";
 import { useNow } from "./use-now.ts";
@@ -13,8 +14,8 @@ export function Meters({ view }: { readonly view: RunView }) {
   const { input_tokens, cached_tokens, output_tokens, estimated } = view.usage;
   return (
     <dl className="meters">
-      <Meter name="Cost" value={view.costMicrousd} limit={limits?.max_cost_microusd} say={money} hit={limitsHit.has("budget.run")} />
-      <Cell name="Held" value={money(view.heldMicrousd)} more="open calls" />
+      <Meter name="Cost" value={view.costMicrousd} limit={limits?.max_cost_microusd} say={dollars} hit={limitsHit.has("budget.run")} />
+      <Cell name="Held" value={dollars(view.heldMicrousd)} more="open calls" />
       <Meter name="Steps" value={view.steps} limit={limits?.max_steps} say={count} hit={limitsHit.has("steps")} />
       <Meter name="Calls" value={view.callCount} limit={limits?.max_calls} say={count} hit={limitsHit.has("calls")} />
       <Meter name="Tool calls" value={view.toolCount} limit={limits?.max_tool_calls} say={count} hit={limitsHit.has("tool_calls")} />

@@ -24,7 +24,7 @@ export function Page() {
   return (
     <div className={route.run === null ? "frame frame-home" : "frame frame-run"}>
       <a className="skip" href="#main">
-        Skip to the run
+        {route.run === null ? "Skip to the question" : "Skip to the run"}
       </a>
       <aside className="rail" aria-label="Runs">
         <header className="rail-head">

@@ -1,10 +1,11 @@
 /** What the run asks a person, answered in place: approval with the exact arguments, a question, more money. Afterwards it says what was answered. */
 import { type FormEvent, type ReactNode, useId, useState } from "react";
+import { dollars } from "../money/dollars.ts";
 import type { AnswerBody } from "../protocol/commands.ts";
 import type { RunHandle } from "../protocol/runs.ts";
 import { answerTo, isYesNo } from "./answer-to.ts";
 import { resolvedWords } from "./fact-words.ts";
-import { clock, money, pretty } from "./format.ts";
+import { clock, pretty } from "./format.ts";
 import { Icon } from "./icons.tsx";
 import type { QuestionView } from "./run-view.ts";
 
@@ -130,7 +131,7 @@ function Field({ question, onAnswer, onProblem }: FieldProps) {
       <label className="field">
         <span>
           {budget
-            ? `Dollars to add${question.amountMicrousd === undefined ? "" : `; ${money(question.amountMicrousd)} are asked for`}`
+            ? `Dollars to add${question.amountMicrousd === undefined ? "" : `; ${dollars(question.amountMicrousd)} are asked for`}`
             : question.kind === "tool"
               ? "Its result, as JSON or text"
               : "Your answer"}

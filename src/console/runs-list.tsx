@@ -1,6 +1,7 @@
 /** The live list of runs, newest first; those that wait for a person are on top. Up and Down move between them. */
 import { type KeyboardEvent, memo } from "react";
-import { clock, count, moneyColumn } from "./format.ts";
+import { dollars } from "../money/dollars.ts";
+import { clock, count } from "./format.ts";
 import { addressOf } from "./route.ts";
 import type { RunRow, RunsState } from "./runs-feed.ts";
 import { Status } from "./status.tsx";
@@ -54,7 +55,7 @@ const Row = memo(function Row({ run, open }: { readonly run: RunRow; readonly op
   return (
     <a className="row" href={addressOf({ run: run.id })} onClick={follow({ run: run.id })} aria-current={open ? "page" : undefined}>
       <Status status={run.status} />
-      <span className="row-cost">{moneyColumn(run.cost_microusd)}</span>
+      <span className="row-cost">{dollars(run.cost_microusd)}</span>
       <span className="row-agent">
         {run.agent}
         <time dateTime={run.created_at}>{clock(run.created_at)}</time>

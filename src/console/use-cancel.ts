@@ -18,7 +18,7 @@ export function useCancel(handle: RunHandle | null, live: boolean): Cancel {
     if (!possible || asked) return;
     setAsked(true);
     setProblem(null);
-    handle.cancel("cancelled in the console").catch((cause: unknown) => {
+    handle.cancel("from the console").catch((cause: unknown) => {
       setAsked(false);
       setProblem((cause as Error).message);
     });

@@ -124,6 +124,8 @@ describe("an answer that streams", patience, () => {
     await answering(page, "w5 ");
     await page.getByRole("button", { name: "Cancel" }).click();
     await ended(page, "Cancelled");
+    // Not "Cancelled: cancelled, cancelled".
+    expect(await page.locator(".end-line").textContent()).toBe("Cancelledfrom the console");
   });
 
   test("goes on where it was after a reload", async () => {
@@ -258,6 +260,36 @@ describe("a person", patience, () => {
     await ended(page, "Done");
     expect(await page.locator(".answered summary").textContent()).toContain("Added $0.05");
     expect(await answer(page)).toContain("Worth it.");
+  });
+});
+
+describe("before the first run", patience, () => {
+  test("the page says that answers are scripted", async () => {
+    const { page } = await open(scripted);
+    await page.route("**/v1/runs?*", (route) => route.fulfill({ json: { data: [], next: null } }));
+    await page.reload();
+    await page.getByText("No runs yet").waitFor();
+    await page.getByRole("note").getByText("Answers are scripted: no model is connected.").waitFor();
+    const other = await open(provided);
+    await other.page.getByRole("option", { name: "clerk" }).waitFor({ state: "attached" });
+    expect(await other.page.getByRole("note").count()).toBe(0);
+  });
+
+  test("an example is one key from being asked", async () => {
+    const { page } = await open(scripted);
+    await page.getByRole("button", { name: "What time is it in Tokyo?" }).click();
+    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("TEXTAREA");
+    await page.keyboard.press("Enter");
+    await ended(page, "Done");
+    expect(await answer(page)).toMatch(/The clock says .* \(UTC\+09:00\)\./);
+  });
+
+  test("a browser without JavaScript is told of what is there", async () => {
+    const html = await (await fetch(scripted.url)).text();
+    const told = /<noscript>([\s\S]*)<\/noscript>/.exec(html)?.[1] ?? "";
+    const links = [...told.matchAll(/href="([^"]+)"/g)].map((match) => match[1] as string);
+    expect(links.length).toBeGreaterThan(0);
+    for (const link of links) expect((await fetch(new URL(link, `${scripted.url}/`))).status, link).toBe(200);
   });
 });
 

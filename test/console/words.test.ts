@@ -2,37 +2,13 @@
 import { describe, expect, test } from "vitest";
 import { answerTo } from "../../src/console/answer-to.ts";
 import { factWords } from "../../src/console/fact-words.ts";
-import { duration, inline, money, moneyColumn, sinceStart, ticking } from "../../src/console/format.ts";
+import { duration, inline, sinceStart, ticking } from "../../src/console/format.ts";
 import { promptOf } from "../../src/console/prompt.ts";
 import { addressOf, viewOf } from "../../src/console/route.ts";
 import type { Fact } from "../../src/protocol/events.ts";
 
 /** With spaces that break. */
 const plain = (words: string): string => words.replaceAll("\u00a0", " ");
-
-describe("money", () => {
-  test.each([
-    [0, "$0.00"],
-    [0.4, "<$0.000001"],
-    [1, "$0.000001"],
-    [812.5, "$0.000812"],
-    [12_000, "$0.012"],
-    [50_000, "$0.05"],
-    [500_000, "$0.50"],
-    [1_234_567_890, "$1,234.57"],
-  ])("%d µ$ is %s", (microusd, words) => {
-    expect(money(microusd)).toBe(words);
-  });
-
-  test.each([
-    [0, "$0.0000"],
-    [12, "<$0.0001"],
-    [1_230, "$0.0012"],
-    [2_500_000, "$2.50"],
-  ])("%d µ$ in a column is %s", (microusd, words) => {
-    expect(moneyColumn(microusd)).toBe(words);
-  });
-});
 
 test("durations are short and never too exact", () => {
   expect([0, 12.4, 999, 1_140, 12_340, 60_000, 83_000, 7_260_000].map((ms) => plain(duration(ms)))).toEqual([
