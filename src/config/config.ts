@@ -127,7 +127,7 @@ function findFile(cwd: string, named: string | undefined): string | undefined {
     if (existsSync(file)) return file;
     throw new EscapementError(
       "invalid_request",
-      `there is no configuration file ${file}: correct --config or ESCAPEMENT_CONFIG, or leave both away`,
+      `there is no configuration file ${file}: correct --config or ESCAPEMENT_CONFIG, or leave them out`,
     );
   }
   return fileNames.map((name) => join(cwd, name)).find((file) => existsSync(file));

@@ -178,7 +178,7 @@ describe("the file", () => {
     const config = await loadConfig({ cwd, env: { ESCAPEMENT_CONFIG: "other.json" } });
     expect(config.agents.map(({ spec }) => spec.name)).toEqual(["plain"]);
     await expect(loadConfig({ cwd, env: { ESCAPEMENT_CONFIG: "nope.json" } })).rejects.toThrow(
-      /no configuration file .*nope\.json; correct/,
+      /no configuration file .*nope\.json: correct --config or ESCAPEMENT_CONFIG, or leave them out/,
     );
   });
 
