@@ -19,6 +19,7 @@ import { newRunId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Bounds, type Limits, limitsSchema } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
+import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -524,7 +525,7 @@ export class Runtime implements Runs {
     const parsed = (options.input ?? defaultInput).safeParse(input);
     if (parsed.success) return;
     const path = ["input", ...(parsed.error.issues[0]?.path ?? [])].join(".");
-    throw new EscapementError("invalid_request", `agent "${spec.name}" takes another input: ${z.prettifyError(parsed.error)}`, {
+    throw new EscapementError("invalid_request", `agent "${spec.name}" takes another input: ${path} ${firstRequirement(parsed.error)}`, {
       details: { path },
     });
   }
@@ -568,8 +569,11 @@ function checkLimits(limits: NonNullable<StartBody["limits"]>): void {
   const parsed = limitsSchema.safeParse(limits);
   if (parsed.success) return;
   const path = ["limits", ...(parsed.error.issues[0]?.path ?? [])].join(".");
-  throw new EscapementError("invalid_request", `${path}: ${z.prettifyError(parsed.error)}`, { details: { path } });
+  throw new EscapementError("invalid_request", `${path} ${firstRequirement(parsed.error)}`, { details: { path } });
 }
+
+/** A failed check has at least one issue. */
+const firstRequirement = (error: z.ZodError): string => requirement(error.issues[0] as z.core.$ZodIssue);
 
 /** What the caller may ask for, cut to what the agent allows. */
 function cut(limits: Limits, wanted: StartBody["limits"]): Limits {
