@@ -69,7 +69,7 @@ export async function runtimeOf(
       providers,
       agents: resolved.agents,
       tools: resolved.tools,
-      ...(resolved.systemPerHourNano !== undefined && { systemPerHourNano: resolved.systemPerHourNano }),
+      budgets: resolved.budgets,
       ...extras,
       ...(script && { onClosed: script.close }),
     });

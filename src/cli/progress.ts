@@ -17,6 +17,8 @@ export function showProgress({ json = false, quiet = false }: { json?: boolean; 
     if (!quiet) process.stderr.write(`${dim(printable(text))}\n`);
   };
   let inText = false;
+  /** Calls of the answer whose text was not shown as it came: it was written before this reader was there. */
+  const unshown = new Set<string>();
   const endText = (): void => {
     if (inText) process.stdout.write("\n");
     inText = false;
@@ -25,6 +27,7 @@ export function showProgress({ json = false, quiet = false }: { json?: boolean; 
     switch (event.type) {
       case "text.delta":
         if (quiet) return;
+        unshown.delete(event.call);
         process.stdout.write(printable(event.text));
         inText = true;
         return;
@@ -32,12 +35,14 @@ export function showProgress({ json = false, quiet = false }: { json?: boolean; 
         say(`run ${event.run}`);
         return;
       case "call.started":
+        if (event.for === "answer") unshown.add(event.call);
         say(
           `step ${event.step}: asking ${event.model} (${event.tier}${event.attempt > 1 ? `, attempt ${event.attempt}` : ""}), holds ${dollars(event.hold_microusd)}`,
         );
         return;
       case "call.finished":
         endText();
+        if (unshown.delete(event.call) && event.text && !quiet) process.stdout.write(`${printable(event.text)}\n`);
         if (event.finish !== "stop" && event.finish !== "tools")
           say(`the call ended: ${event.finish}${event.error ? `, ${event.error.message}` : ""}`);
         return;

@@ -43,6 +43,8 @@ export async function serve({ config }: { config?: string }): Promise<void> {
 
   // Whoever reads this line may send a signal at once.
   process.stdout.write(`Escapement is ready at ${listening.url}\n`);
+  const { runs } = runtime.load();
+  if (runs > 0) log.info({ runs }, "runs that an earlier process left go on here");
   if (resolved.offline)
     log.warn(
       "no model is connected: answers are scripted by the offline provider. Set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, … or configure a provider",

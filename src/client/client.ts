@@ -91,10 +91,17 @@ class RemoteRuns implements Client, ReaderOwner, FeedOwner, RemoteRunOwner {
       timeoutMs: this.#timeoutMs,
       closed: this.#closed.signal,
     };
+    const Socket = options.WebSocket ?? globalThis.WebSocket;
+    if (Socket === undefined)
+      throw clientError(
+        "invalid_request",
+        "this JavaScript has no WebSocket: use Node 22.19 or newer, or give one as the option `WebSocket` (that of the package ws fits)",
+        false,
+      );
     this.#connection = new Connection(
       {
         url: `${base.replace(/^http/, "ws")}/v1/ws`,
-        WebSocket: options.WebSocket ?? WebSocket,
+        WebSocket: Socket,
         protocols: async () => {
           const current = await currentToken();
           return current === undefined ? ["escapement.v1"] : ["escapement.v1", `bearer.${current}`];

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { BudgetLimits } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
@@ -37,8 +38,7 @@ export type ResolvedConfig = {
   readonly tiers: readonly TierSpec[];
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
-  /** Budget of the whole system per hour; without it there is none. */
-  readonly systemPerHourNano?: number;
+  readonly budgets: BudgetLimits;
   /** A store, or the file of the embedded one (absolute, or `:memory:`). */
   readonly store: Store | { readonly path: string };
   readonly data: string;
@@ -92,7 +92,6 @@ export async function resolveConfig(
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
-  const perHour = config.budgets?.system?.per_hour_microusd;
   const data = resolve(cwd, server.data);
   return {
     offline,
@@ -106,7 +105,7 @@ export async function resolveConfig(
       ...(config.limits && { limits: config.limits }),
     }),
     tools,
-    ...(perHour !== undefined && { systemPerHourNano: Math.floor(perHour * 1000) }),
+    budgets: budgetsOf(config),
     store: storeOf(config, cwd, data),
     data,
     server: {
@@ -118,6 +117,19 @@ export async function resolveConfig(
     log: { level: config.log?.level ?? "info" },
     ...(server.databaseURL && { databaseURL: server.databaseURL }),
     ...(server.redisURL && { redisURL: server.redisURL }),
+  };
+}
+
+/** In nano-dollars; a part of one is left to nobody. */
+function budgetsOf({ budgets }: CheckedConfig): BudgetLimits {
+  const nano = (microusd: number): number => Math.floor(microusd * 1_000);
+  const perHour = budgets?.system?.per_hour_microusd;
+  const perDay = budgets?.user?.per_day_microusd;
+  const features = Object.entries(budgets?.feature ?? {}).map(([name, feature]) => [name, { perDayNano: nano(feature.per_day_microusd) }]);
+  return {
+    ...(perDay !== undefined && { user: { perDayNano: nano(perDay) } }),
+    ...(features.length > 0 && { feature: Object.fromEntries(features) }),
+    ...(perHour !== undefined && { system: { perHourNano: nano(perHour) } }),
   };
 }
 

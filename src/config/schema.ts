@@ -102,6 +102,9 @@ const agentSettings = z.strictObject({
   machine: z.string().optional(),
 });
 
+/** The largest that is an exact number of nano-dollars. */
+const microusd = z.number().positive().max(9_000_000_000_000);
+
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
   tiers: z.record(name, tierSettings).optional(),
@@ -109,7 +112,11 @@ export const configSchema = z.strictObject({
   tools: z.record(name, z.array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))).optional(),
   limits: limitsSchema.extend({ max_depth: positive.optional() }).optional(),
   budgets: z
-    .strictObject({ system: z.strictObject({ per_hour_microusd: z.number().positive().max(9_000_000_000_000).optional() }).optional() })
+    .strictObject({
+      user: z.strictObject({ per_day_microusd: microusd.optional() }).optional(),
+      feature: z.record(name, z.strictObject({ per_day_microusd: microusd })).optional(),
+      system: z.strictObject({ per_hour_microusd: microusd.optional() }).optional(),
+    })
     .optional(),
   store: z
     .custom<Store>((value) => hasMethods(value, "commit", "close"))

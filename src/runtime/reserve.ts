@@ -1,9 +1,10 @@
 /** What a call may cost at most, and on which budgets: the ledger's question, asked with the turn that asks for the call. */
 import type { CallInput } from "../../machines/work.ts";
+import { type BudgetLimits, metersOf } from "../money/budgets.ts";
 import { worstCase } from "../money/prices.ts";
 import { countInput } from "../money/tokens.ts";
 import type { Provider, ToolSpec } from "../providers/provider.ts";
-import type { MeterRef, Reserve, RunInfo } from "../stores/store.ts";
+import type { Reserve, RunInfo } from "../stores/store.ts";
 import type { AgentSpec, TierSpec } from "./agent.ts";
 import type { AskOf } from "./run.ts";
 
@@ -49,18 +50,15 @@ export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provide
   );
 }
 
-/** `systemPerHourNano`: the budget of the whole system; no meter where there is none. `now` in ms since the epoch. */
-export function reserving(providers: ReadonlyMap<string, Provider>, systemPerHourNano: number | undefined, now: () => number): Reserving {
+/** `now` in ms since the epoch. */
+export function reserving(providers: ReadonlyMap<string, Provider>, budgets: BudgetLimits, now: () => number): Reserving {
   return (ask, spec, info) => {
     const input = ask.input;
     const tier = tierOf(spec, input.tier);
     const provider = tier && providers.get(tier.provider);
     if (!tier || !provider) return undefined;
     const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens);
-    const meters: MeterRef[] =
-      systemPerHourNano === undefined
-        ? []
-        : [{ key: `system/${new Date(now()).toISOString().slice(0, 13)}`, level: "system", limitNano: systemPerHourNano }];
-    return { ...worstCase(tier.price, inputTokens(input, spec, provider)), maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
+    const cost = worstCase(tier.price, inputTokens(input, spec, provider));
+    return { ...cost, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters: metersOf(budgets, info, now()) };
   };
 }

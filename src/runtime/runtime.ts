@@ -12,6 +12,8 @@ import { supervisorMachine } from "../../machines/supervisor.ts";
 import type { Channel } from "../channels/channel.ts";
 import { Health } from "../limits/health.ts";
 import { RetryBudget } from "../limits/retry-budget.ts";
+import { type BudgetLimits, budgetsAt } from "../money/budgets.ts";
+import type { Budget } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
@@ -62,7 +64,7 @@ export type RuntimeOptions = {
   readonly tools: { readonly [group: string]: readonly Tool[] };
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
-  readonly systemPerHourNano?: number;
+  readonly budgets?: BudgetLimits;
   /** Runs that may live in this process at once; 20,000. More are refused with `overloaded`. */
   readonly maxRuns?: number;
   /** UTF-8 bytes of a run's input as JSON; 4 MiB. */
@@ -155,7 +157,7 @@ export class Runtime implements Runs {
           clock,
           toolOf,
         }),
-      reserving: reserving(options.providers, options.systemPerHourNano, () => this.scheduler.now()),
+      reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
       machines: [...this.machines.keys()],
       specOf: (hash) => this.specOf(hash),
@@ -379,6 +381,14 @@ export class Runtime implements Runs {
   machine(agent: string): unknown {
     const machine = this.machines.get(this.defined(agent).spec.machine);
     return machine && describeMachine(machine);
+  }
+
+  /** The budgets above the run as they stand: all of the caller's tenant for an operator, else the caller's own. */
+  async budgets(caller: Caller = local): Promise<Budget[]> {
+    const all = budgetsAt(this.options.budgets ?? {}, caller.tenant, await this.store.meters(), this.scheduler.now());
+    return caller.scopes.includes("admin")
+      ? all
+      : all.filter(({ level, subject }) => level === "user" && subject === (caller.user ?? null));
   }
 
   bounds(agent: string): Bounds {

@@ -12,6 +12,7 @@ import { Page } from "./page.ts";
 import { errorReply } from "./reply.ts";
 import type { Route } from "./route.ts";
 import { agentRoutes } from "./routes/agents.ts";
+import { budgetRoutes } from "./routes/budgets.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { runRoutes } from "./routes/runs.ts";
@@ -32,7 +33,15 @@ const webSocketRoute: Route = {
     ),
 };
 
-export const routes: readonly Route[] = [...healthRoutes, ...agentRoutes, startRoute, ...runRoutes, eventsRoute, webSocketRoute];
+export const routes: readonly Route[] = [
+  ...healthRoutes,
+  ...agentRoutes,
+  ...budgetRoutes,
+  startRoute,
+  ...runRoutes,
+  eventsRoute,
+  webSocketRoute,
+];
 
 export function createApp(context: ServerContext): FetchHandler {
   const { settings, gauges } = context;

@@ -3,6 +3,7 @@
  * Owned here; `src/runtime` implements it. Every method takes the caller that the edge has established, and answers a run that the
  * caller may not see with `not_found`. All of them reject with an `EscapementError`; anything else is a defect and told as `internal`.
  */
+import type { Budget } from "../protocol/budget.ts";
 import type { AnswerBody, RunsQuery, StartBody } from "../protocol/commands.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
@@ -47,6 +48,8 @@ export interface ServerRuntime {
   facts(run: string, options: { caller: Caller; after?: string; limit?: number }): Promise<Page<Fact>>;
   journal(run: string, options: { caller: Caller; cursor?: string; limit?: number }): Promise<Page<unknown>>;
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
+  /** Those above the run, in their present windows. */
+  budgets(caller: Caller): Promise<readonly Budget[]>;
   agents(): readonly AgentDescription[];
   /** For drawing. Throws `not_found`. */
   machine(agent: string): unknown;

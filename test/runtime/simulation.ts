@@ -395,7 +395,7 @@ class Process {
       tools: { hands: tools },
       machines: { fan: fanMachine },
       agents: agents(world.config),
-      systemPerHourNano: world.config.systemNano,
+      budgets: { system: { perHourNano: world.config.systemNano } },
       journal: this.journal(),
       onError: () => {},
     });

@@ -195,6 +195,10 @@ export class ScriptedRuntime implements ServerRuntime {
     return { id, runs: [], messages: [] };
   }
 
+  async budgets() {
+    return [];
+  }
+
   agents() {
     return [{ name: "assistant", description: "", input_schema: null, output_schema: null, limits, tool_groups: [] }];
   }

@@ -1,0 +1,87 @@
+/**
+ * The budgets above the run: on which meters a call is counted, in which window of time, and how those meters stand.
+ *
+ *  1. A window is a calendar hour or day in UTC; its meter's key ends with it, so the next window begins with a meter of its own and
+ *     a call that was reserved before midnight is settled where it was reserved.
+ *  2. Runs without a user share one budget of the level `user`: leaving the user out is no way around it.
+ *  3. A feature has a budget when one is set for it; a run that names no feature counts on none.
+ */
+import type { Budget } from "../protocol/budget.ts";
+import type { MeterRef } from "../stores/store.ts";
+
+/** In nano-dollars. A level that is left out has no limit. */
+export type BudgetLimits = {
+  readonly user?: { readonly perDayNano: number };
+  readonly feature?: { readonly [name: string]: { readonly perDayNano: number } };
+  readonly system?: { readonly perHourNano: number };
+};
+
+/** Whose call it is. */
+export type Spender = { readonly tenant: string; readonly user?: string | undefined; readonly feature?: string | undefined };
+
+export type MeterState = {
+  readonly key: string;
+  readonly level: string;
+  readonly limitNano: number;
+  readonly spentNano: number;
+  readonly heldNano: number;
+};
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+/** `2026-11-24T18` and `2026-11-24`, in UTC. */
+const hourOf = (now: number): string => new Date(now).toISOString().slice(0, 13);
+const dayOf = (now: number): string => new Date(now).toISOString().slice(0, 10);
+
+/** No part of a name can pass for another part of a key. */
+const keyOf = (level: string, ...parts: readonly string[]): string =>
+  [level, ...parts.map((part) => encodeURIComponent(part.toWellFormed()))].join("/");
+const userKey = (tenant: string, user: string | undefined, now: number): string =>
+  user === undefined ? keyOf("user", tenant, dayOf(now)) : keyOf("user", tenant, user, dayOf(now));
+
+/** The meters of a call made at `now` (ms since the epoch), the narrowest first: the first that has not enough left is named in the denial. */
+export function metersOf(limits: BudgetLimits, { tenant, user, feature }: Spender, now: number): MeterRef[] {
+  const meters: MeterRef[] = [];
+  if (limits.user) meters.push({ key: userKey(tenant, user, now), level: "user", limitNano: limits.user.perDayNano });
+  const ofFeature = feature !== undefined && limits.feature && Object.hasOwn(limits.feature, feature) ? limits.feature[feature] : undefined;
+  if (feature !== undefined && ofFeature)
+    meters.push({ key: keyOf("feature", tenant, feature, dayOf(now)), level: "feature", limitNano: ofFeature.perDayNano });
+  if (limits.system) meters.push({ key: `system/${hourOf(now)}`, level: "system", limitNano: limits.system.perHourNano });
+  return meters;
+}
+
+/**
+ * The budgets that are set, in the windows that hold at `now`: the system's and each feature's also where nothing was spent yet, users only
+ * where something was. `rows` are the store's meters; those of other windows are left out.
+ */
+export function budgetsAt(limits: BudgetLimits, tenant: string, rows: readonly MeterState[], now: number): Budget[] {
+  const found = new Map(rows.map((row) => [row.key, row]));
+  const budgets: Budget[] = [];
+  const add = (
+    level: MeterRef["level"],
+    key: string,
+    limitNano: number,
+    periodMs: number,
+    who: Pick<Budget, "subject" | "tenant">,
+  ): void => {
+    const { spentNano = 0, heldNano = 0 } = found.get(key) ?? {};
+    const micro = (nano: number) => ({ cost_microusd: nano / 1_000 });
+    // Hours and days of UTC begin at multiples of their length since the epoch.
+    const resetsAt = new Date((Math.floor(now / periodMs) + 1) * periodMs).toISOString();
+    budgets.push({ level, ...who, limit: micro(limitNano), held: micro(heldNano), spent: micro(spentNano), resets_at: resetsAt });
+  };
+  if (limits.system) add("system", `system/${hourOf(now)}`, limits.system.perHourNano, hourMs, {});
+  for (const [feature, { perDayNano }] of Object.entries(limits.feature ?? {}))
+    add("feature", keyOf("feature", tenant, feature, dayOf(now)), perDayNano, dayMs, { tenant, subject: feature });
+  if (limits.user) {
+    const start = `${keyOf("user", tenant)}/`;
+    const end = `/${dayOf(now)}`;
+    for (const { key } of rows) {
+      if (!key.startsWith(start) || !key.endsWith(end)) continue;
+      const user = key.slice(start.length, -end.length);
+      const subject = key.length === start.length + end.length - 1 ? null : decodeURIComponent(user);
+      add("user", key, limits.user.perDayNano, dayMs, { tenant, subject });
+    }
+  }
+  return budgets;
+}

@@ -1,0 +1,114 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type BudgetLimits, budgetsAt, type MeterState, metersOf } from "../../src/money/budgets.ts";
+
+const limits: BudgetLimits = {
+  user: { perDayNano: 5_000 },
+  feature: { digest: { perDayNano: 7_000 } },
+  system: { perHourNano: 9_000 },
+};
+const evening = Date.parse("2026-11-24T23:59:59.999Z");
+
+describe("the meters of a call", () => {
+  it("are one a level, the narrowest first, each with its window", () => {
+    expect(metersOf(limits, { tenant: "acme", user: "ada", feature: "digest" }, evening)).toEqual([
+      { key: "user/acme/ada/2026-11-24", level: "user", limitNano: 5_000 },
+      { key: "feature/acme/digest/2026-11-24", level: "feature", limitNano: 7_000 },
+      { key: "system/2026-11-24T23", level: "system", limitNano: 9_000 },
+    ]);
+  });
+
+  it("are others a millisecond later, in the next hour and day", () => {
+    const keys = (now: number) => metersOf(limits, { tenant: "acme", user: "ada", feature: "digest" }, now).map(({ key }) => key);
+    expect(keys(evening + 1)).toEqual(["user/acme/ada/2026-11-25", "feature/acme/digest/2026-11-25", "system/2026-11-25T00"]);
+    expect(keys(evening).filter((key) => keys(evening + 1).includes(key))).toEqual([]);
+  });
+
+  it("include one that all runs without a user share", () => {
+    expect(metersOf(limits, { tenant: "acme" }, evening)[0]).toEqual({ key: "user/acme/2026-11-24", level: "user", limitNano: 5_000 });
+  });
+
+  it("do not include a feature without a budget, whatever its name", () => {
+    for (const feature of ["other", "constructor", "__proto__", undefined])
+      expect(metersOf(limits, { tenant: "acme", user: "ada", feature }, evening).map(({ level }) => level)).toEqual(["user", "system"]);
+  });
+
+  it("are never those of another spender", () => {
+    const spender = fc.record({ tenant: fc.string({ minLength: 1 }), user: fc.option(fc.string({ minLength: 1 }), { nil: undefined }) });
+    fc.assert(
+      fc.property(spender, spender, (one, other) => {
+        fc.pre(one.tenant !== other.tenant || one.user !== other.user);
+        // Lone surrogates are refused where names come in.
+        fc.pre([one.tenant, one.user, other.tenant, other.user].every((name) => name === undefined || name.isWellFormed()));
+        const [key, otherKey] = [one, other].map((who) => metersOf({ user: { perDayNano: 1 } }, who, evening)[0]?.key);
+        expect(key).not.toBe(otherKey);
+      }),
+    );
+  });
+});
+
+describe("how budgets stand", () => {
+  const row = (key: string, level: string, spentNano: number, heldNano = 0): MeterState => ({
+    key,
+    level,
+    limitNano: 1,
+    spentNano,
+    heldNano,
+  });
+
+  it("is told of the present window, with the limits of now", () => {
+    const rows = [
+      row("user/acme/ada/2026-11-24", "user", 1_500, 500),
+      row("user/acme/2026-11-24", "user", 3_000),
+      row("user/acme/ada/2026-11-23", "user", 4_000),
+      row("user/other/bob/2026-11-24", "user", 4_000),
+      row("system/2026-11-24T22", "system", 8_000),
+    ];
+    expect(budgetsAt(limits, "acme", rows, evening)).toEqual([
+      {
+        level: "system",
+        limit: { cost_microusd: 9 },
+        held: { cost_microusd: 0 },
+        spent: { cost_microusd: 0 },
+        resets_at: "2026-11-25T00:00:00.000Z",
+      },
+      {
+        level: "feature",
+        tenant: "acme",
+        subject: "digest",
+        limit: { cost_microusd: 7 },
+        held: { cost_microusd: 0 },
+        spent: { cost_microusd: 0 },
+        resets_at: "2026-11-25T00:00:00.000Z",
+      },
+      {
+        level: "user",
+        tenant: "acme",
+        subject: "ada",
+        limit: { cost_microusd: 5 },
+        held: { cost_microusd: 0.5 },
+        spent: { cost_microusd: 1.5 },
+        resets_at: "2026-11-25T00:00:00.000Z",
+      },
+      {
+        level: "user",
+        tenant: "acme",
+        subject: null,
+        limit: { cost_microusd: 5 },
+        held: { cost_microusd: 0 },
+        spent: { cost_microusd: 3 },
+        resets_at: "2026-11-25T00:00:00.000Z",
+      },
+    ]);
+  });
+
+  it("names a user as he was given, whatever is in the name", () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, unit: "grapheme" }), (user) => {
+        fc.pre(user.isWellFormed());
+        const key = metersOf({ user: { perDayNano: 1 } }, { tenant: "a/b", user }, evening)[0]?.key as string;
+        expect(budgetsAt({ user: { perDayNano: 1 } }, "a/b", [row(key, "user", 1)], evening).map(({ subject }) => subject)).toEqual([user]);
+      }),
+    );
+  });
+});
