@@ -50,6 +50,13 @@ export function metersOf(limits: BudgetLimits, { tenant, user, feature }: Spende
   return meters;
 }
 
+/** Whether a meter's window had ended by `before` (ms since the epoch): nothing is reserved on it any more. */
+export function isOver(key: string, before: number): boolean {
+  const window = key.slice(key.lastIndexOf("/") + 1);
+  const [start, periodMs] = window.length === 13 ? [`${window}:00Z`, hourMs] : [window, dayMs];
+  return Date.parse(start) + periodMs <= before;
+}
+
 /**
  * The budgets that are set, in the windows that hold at `now`: the system's and each feature's also where nothing was spent yet, users only
  * where something was. `rows` are the store's meters; those of other windows are left out.

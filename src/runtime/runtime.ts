@@ -12,7 +12,7 @@ import { supervisorMachine } from "../../machines/supervisor.ts";
 import type { Channel } from "../channels/channel.ts";
 import { Health } from "../limits/health.ts";
 import { RetryBudget } from "../limits/retry-budget.ts";
-import { type BudgetLimits, budgetsAt } from "../money/budgets.ts";
+import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
 import type { Budget } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
 import { EscapementError } from "../protocol/errors.ts";
@@ -560,11 +560,17 @@ export class Runtime implements Runs {
   private purge(): void {
     this.cancelPurge = this.scheduler.after(purgeEveryMs, () => {
       const now = this.scheduler.now();
-      this.store
-        .purge(now - keepMs, now)
+      this.deleteOld(now - keepMs, now)
         .catch((error) => this.options.onError?.(`old runs could not be deleted: ${error}`))
         .finally(() => this.purge());
     });
+  }
+
+  /** Runs that ended before `before`, and the meters of windows that did. */
+  private async deleteOld(before: number, now: number): Promise<void> {
+    await this.store.purge(before, now);
+    const over = (await this.store.meters()).filter(({ key, heldNano }) => heldNano === 0 && isOver(key, before));
+    if (over.length > 0) await this.store.purgeMeters(over.map(({ key }) => key));
   }
 }
 

@@ -279,6 +279,9 @@ export interface Store {
     }[]
   >;
 
+  /** Deletes these meters, but for those that carry a hold. How many were deleted. */
+  purgeMeters(keys: readonly string[]): Promise<number>;
+
   putAgent(hash: string, json: string): Promise<void>;
   getAgent(hash: string): Promise<string | null>;
   /** Deletes runs that ended before `before`, with all their rows, and expired idempotency keys. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { type BudgetLimits, budgetsAt, type MeterState, metersOf } from "../../src/money/budgets.ts";
+import { describe, expect, it, test } from "vitest";
+import { type BudgetLimits, budgetsAt, isOver, type MeterState, metersOf } from "../../src/money/budgets.ts";
 
 const limits: BudgetLimits = {
   user: { perDayNano: 5_000 },
@@ -45,6 +45,15 @@ describe("the meters of a call", () => {
       }),
     );
   });
+});
+
+test("a window is over when the next one begins, and a key without a window never", () => {
+  const at = (iso: string) => Date.parse(iso);
+  expect(isOver("system/2026-11-24T18", at("2026-11-24T18:59:59.999Z"))).toBe(false);
+  expect(isOver("system/2026-11-24T18", at("2026-11-24T19:00:00Z"))).toBe(true);
+  expect(isOver("user/acme/ada/2026-11-24", at("2026-11-24T23:59:59.999Z"))).toBe(false);
+  expect(isOver("user/acme/ada/2026-11-24", at("2026-11-25T00:00:00Z"))).toBe(true);
+  for (const key of ["system", "user/acme", ""]) expect(isOver(key, at("2100-01-01T00:00:00Z"))).toBe(false);
 });
 
 describe("how budgets stand", () => {

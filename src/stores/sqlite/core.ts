@@ -30,6 +30,7 @@ export interface Calls {
   turns(run: string, after: number, limit: number): TurnRow[];
   facts(run: string, after: number, limit: number): PackedFacts[];
   meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][];
+  purgeMeters(keys: readonly string[]): number;
   putAgent(hash: string, json: string): void;
   getAgent(hash: string): string | null;
   purge(before: number, now: number, limit: number): number;
@@ -111,6 +112,9 @@ export class SqliteCore implements Calls {
   }
   meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][] {
     return this.#do("meters", () => this.#reads.meters());
+  }
+  purgeMeters(keys: readonly string[]): number {
+    return this.#do("purgeMeters", () => this.#writer.purgeMeters(keys));
   }
   putAgent(hash: string, json: string): void {
     this.#do("putAgent", () => this.#reads.putAgent(hash, json));

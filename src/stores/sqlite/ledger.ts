@@ -32,9 +32,11 @@ export class Ledger {
   readonly #meters = new Map<string, Meter>();
   readonly #select: Query<MeterRow>;
   readonly #upsert: StatementSync;
+  readonly #delete: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#select = query(db, "select level, limit_nano, spent_nano, held_nano from meters where key = ?");
+    this.#delete = db.prepare("delete from meters where key = ? and held_nano = 0");
     this.#upsert = db.prepare(
       `insert into meters (key, level, limit_nano, spent_nano, held_nano) values (?1, ?2, ?3, ?4, ?5)
        on conflict (key) do update set limit_nano = ?3, spent_nano = ?4, held_nano = ?5`,
@@ -66,6 +68,16 @@ export class Ledger {
     const meter: Meter = { key, level, limitNano, spentNano, heldNano, changed: false };
     this.#meters.set(key, meter);
     return meter;
+  }
+
+  /** Deletes those of the meters that carry no hold; how many. */
+  purge(keys: readonly string[]): number {
+    let purged = 0;
+    for (const key of keys) {
+      purged += Number(this.#delete.run(key).changes);
+      this.#meters.delete(key);
+    }
+    return purged;
   }
 
   /** Writes what changed; call it before the transaction (or the part of it) ends. */

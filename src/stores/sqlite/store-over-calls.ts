@@ -62,6 +62,8 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
     meters: async () =>
       (await call("meters")).map(([key, level, limitNano, spentNano, heldNano]) => ({ key, level, limitNano, spentNano, heldNano })),
 
+    purgeMeters: (keys) => call("purgeMeters", keys),
+
     putAgent: (hash, json) => call("putAgent", hash, json),
     getAgent: (hash) => call("getAgent", hash),
     async purge(before, now) {

@@ -107,7 +107,12 @@ export class Writer {
     this.#ledger.forget();
   }
 
-  #write(work: () => EntryResult[]): EntryResult[] {
+  /** Deletes those of the meters that carry no hold; how many. */
+  purgeMeters(keys: readonly string[]): number {
+    return this.#write(() => this.#ledger.purge(keys));
+  }
+
+  #write<T>(work: () => T): T {
     try {
       return this.#transaction.run(() => {
         // Changes when another connection has written to the file; asked inside the transaction, after which none can.
@@ -293,6 +298,8 @@ export class Writer {
     row.spentNano = amount("spentNano", row.spentNano + costNano);
     for (const key of ask.meters ?? []) {
       const meter = this.#ledger.find(key);
+      // Deleted with its window, which it can be only while nothing is held on it: by a call that was free.
+      if (!meter && hold === 0 && costNano === 0) continue;
       if (!meter) throw new Error(`the meter ${key} of the open ask ${ask.ordinal} has no row`);
       meter.heldNano = amount("heldNano", meter.heldNano - hold, key);
       meter.spentNano = amount("spentNano", meter.spentNano + costNano, key);

@@ -157,6 +157,28 @@ export const moneyContract = (make: MakePlace): void => {
       expect(await meters()).toEqual({ m: [50, 0, 120] });
     });
 
+    it("deletes meters that it is told of, but for those that carry a hold, and begins them anew", async () => {
+      const { commit, store, meters } = await world(make);
+      await commit("accepted", accept("r1", { limitNano: 10_000 }));
+      const asks = [call(1, 60, [meter("old", 100), meter("held", 100)]), call(2, 30, [meter("held", 100)])];
+      await commit("written", turn("r1", 1, { asks }));
+      await commit("written", turn("r1", 2, { closes: [close(1, 40)] }));
+      expect(await meters()).toEqual({ old: [100, 40, 0], held: [100, 40, 30] });
+      expect(await store.purgeMeters(["old", "held", "never made"])).toBe(1);
+      expect(await meters()).toEqual({ held: [100, 40, 30] });
+      await commit("written", turn("r1", 3, { closes: [close(2, 5)], asks: [call(3, 70, [meter("old", 100)])] }));
+      expect(await meters()).toEqual({ old: [100, 0, 70], held: [100, 45, 0] });
+    });
+
+    it("settles a free call whose meter was deleted meanwhile", async () => {
+      const { commit, store, meters } = await world(make);
+      await commit("accepted", accept("r1"));
+      await commit("written", turn("r1", 1, { asks: [call(1, 0, [meter("old", 100)])] }));
+      expect(await store.purgeMeters(["old"])).toBe(1);
+      await commit("written", end("r1", 2, { closes: [close(1, 0)] }));
+      expect([await meters(), (await store.get("r1"))?.status]).toEqual([{}, "done"]);
+    });
+
     it("raises the run's own limit in the turn that says so", async () => {
       const { commit, store } = await world(make);
       await commit("accepted", accept("r1", { limitNano: 100 }));
