@@ -1,6 +1,6 @@
 /**
  * What importing the public entry point costs: CPU ms of a fresh process between before and after `import()`.
- * From the sources this includes stripping their types, which a built package does not pay: `dist/index.js` is
+ * From the sources this includes stripping their types, which a built package does not pay: `dist/src/index.js` is
  * measured too when it exists. Beside them: undici and the `openai` SDK, for the scale.
  *
  *   node bench/import.ts [specifier or path …]
@@ -12,7 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { median } from "./report.ts";
 
 const self = fileURLToPath(import.meta.url);
-const own = ["src/index.ts", "dist/index.js"].map((path) => fileURLToPath(new URL(`../${path}`, import.meta.url)));
+const own = ["src/index.ts", "dist/src/index.js"].map((path) => fileURLToPath(new URL(`../${path}`, import.meta.url)));
 const rounds = 5;
 export const importGoalMs = 150;
 
