@@ -7,7 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { BudgetLimits } from "../money/budgets.ts";
+import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
@@ -120,18 +120,22 @@ export async function resolveConfig(
   };
 }
 
-/** In nano-dollars; a part of one is left to nobody. */
-function budgetsOf({ budgets }: CheckedConfig): BudgetLimits {
-  const nano = (microusd: number): number => Math.floor(microusd * 1_000);
-  const perHour = budgets?.system?.per_hour_microusd;
-  const perDay = budgets?.user?.per_day_microusd;
-  const features = Object.entries(budgets?.feature ?? {}).map(([name, feature]) => [name, { perDayNano: nano(feature.per_day_microusd) }]);
+function budgetsOf({ budgets = {} }: CheckedConfig): BudgetLimits {
+  const { user, feature, system } = budgets;
+  const perDay = (each: NonNullable<typeof user>): Cap => cap(each.per_day_microusd, each.per_day_tokens, each.per_day_calls);
   return {
-    ...(perDay !== undefined && { user: { perDayNano: nano(perDay) } }),
-    ...(features.length > 0 && { feature: Object.fromEntries(features) }),
-    ...(perHour !== undefined && { system: { perHourNano: nano(perHour) } }),
+    ...(user && { user: perDay(user) }),
+    ...(feature && { feature: Object.fromEntries(Object.entries(feature).map(([name, each]) => [name, perDay(each)])) }),
+    ...(system && { system: cap(system.per_hour_microusd, system.per_hour_tokens, system.per_hour_calls) }),
   };
 }
+
+/** A part of a nano-dollar is left to nobody. */
+const cap = (microusd: number | undefined, tokens: number | undefined, calls: number | undefined): Cap => ({
+  ...(microusd !== undefined && { nano: Math.floor(microusd * 1_000) }),
+  ...(tokens !== undefined && { tokens }),
+  ...(calls !== undefined && { calls }),
+});
 
 function findFile(cwd: string, named: string | undefined): string | undefined {
   if (named) {

@@ -104,6 +104,8 @@ const agentSettings = z.strictObject({
 
 /** The largest that is an exact number of nano-dollars. */
 const microusd = z.number().positive().max(9_000_000_000_000);
+const count = z.int().positive();
+const perDay = z.strictObject({ per_day_microusd: microusd.optional(), per_day_tokens: count.optional(), per_day_calls: count.optional() });
 
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
@@ -113,9 +115,11 @@ export const configSchema = z.strictObject({
   limits: limitsSchema.extend({ max_depth: positive.optional() }).optional(),
   budgets: z
     .strictObject({
-      user: z.strictObject({ per_day_microusd: microusd.optional() }).optional(),
-      feature: z.record(name, z.strictObject({ per_day_microusd: microusd })).optional(),
-      system: z.strictObject({ per_hour_microusd: microusd.optional() }).optional(),
+      user: perDay.optional(),
+      feature: z.record(name, perDay).optional(),
+      system: z
+        .strictObject({ per_hour_microusd: microusd.optional(), per_hour_tokens: count.optional(), per_hour_calls: count.optional() })
+        .optional(),
     })
     .optional(),
   store: z

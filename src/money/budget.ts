@@ -2,20 +2,23 @@
  * The decision of the ledger, apart from any database: may this call be made, and with how many output tokens at most?
  * Stores call it inside their transaction, so that `spent + held <= limit` holds at every instant on every level.
  */
-import type { Grant, Reserve } from "../stores/store.ts";
+import type { Counts, Grant, Reserve } from "../stores/store.ts";
 
 export type Level = {
   readonly level: "run" | "user" | "key" | "feature" | "system";
   readonly limitNano: number;
   readonly spentNano: number;
   readonly heldNano: number;
+  /** Where tokens and calls are limited too. */
+  readonly counts?: Counts | undefined;
 };
 
 /** Cuts the output to what the tightest level has left; denies when less than `minTokens` would remain, naming that level. */
 export function decide(ordinal: number, reserve: Reserve, levels: readonly Level[]): Grant {
   let maxTokens = reserve.maxTokens;
   for (const level of levels) {
-    const fits = tokensFor(level.limitNano - level.spentNano - level.heldNano - reserve.inputNano, reserve);
+    const paid = tokensFor(level.limitNano - level.spentNano - level.heldNano - reserve.inputNano, reserve);
+    const fits = level.counts ? Math.min(paid, countedTokens(level.counts, reserve)) : paid;
     if (fits < maxTokens) maxTokens = fits;
     if (maxTokens < reserve.minTokens)
       return { ordinal, granted: false, level: level.level, spentNano: level.spentNano, limitNano: level.limitNano };
@@ -29,4 +32,9 @@ function tokensFor(leftNano: number, { outputNanoPerToken, maxTokens }: Reserve)
   const tokens = Math.floor(leftNano / outputNanoPerToken);
   // The quotient of a fractional price can round up to a whole number, and would then cost a nano-dollar too much: 7,867,584 at 10.8.
   return Math.ceil(tokens * outputNanoPerToken) > leftNano ? tokens - 1 : tokens;
+}
+
+/** Output tokens that the counts leave; negative when they leave no call, or not even its input. */
+function countedTokens({ tokens, calls }: Counts, { inputTokens = 0 }: Reserve): number {
+  return calls.spent + calls.held < calls.limit ? tokens.limit - tokens.spent - tokens.held - inputTokens : -1;
 }

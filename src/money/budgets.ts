@@ -7,13 +7,16 @@
  *  3. A feature has a budget when one is set for it; a run that names no feature counts on none.
  */
 import type { Budget } from "../protocol/budget.ts";
-import type { MeterRef } from "../stores/store.ts";
+import type { Counts, MeterRef } from "../stores/store.ts";
 
-/** In nano-dollars. A level that is left out has no limit. */
+/** What may be spent in one window: nano-dollars, tokens (in and out), calls. What is left out has no limit. */
+export type Cap = { readonly nano?: number; readonly tokens?: number; readonly calls?: number };
+
+/** Of users and features a day, of the system an hour. A level that is left out has no limit. */
 export type BudgetLimits = {
-  readonly user?: { readonly perDayNano: number };
-  readonly feature?: { readonly [name: string]: { readonly perDayNano: number } };
-  readonly system?: { readonly perHourNano: number };
+  readonly user?: Cap;
+  readonly feature?: { readonly [name: string]: Cap };
+  readonly system?: Cap;
 };
 
 /** Whose call it is. */
@@ -25,6 +28,7 @@ export type MeterState = {
   readonly limitNano: number;
   readonly spentNano: number;
   readonly heldNano: number;
+  readonly counts?: Counts;
 };
 
 const hourMs = 3_600_000;
@@ -39,14 +43,21 @@ const keyOf = (level: string, ...parts: readonly string[]): string =>
 const userKey = (tenant: string, user: string | undefined, now: number): string =>
   user === undefined ? keyOf("user", tenant, dayOf(now)) : keyOf("user", tenant, user, dayOf(now));
 
+const meterOf = (key: string, level: MeterRef["level"], { nano = Number.MAX_SAFE_INTEGER, tokens, calls }: Cap): MeterRef => ({
+  key,
+  level,
+  limitNano: nano,
+  ...(tokens !== undefined && { limitTokens: tokens }),
+  ...(calls !== undefined && { limitCalls: calls }),
+});
+
 /** The meters of a call made at `now` (ms since the epoch), the narrowest first: the first that has not enough left is named in the denial. */
 export function metersOf(limits: BudgetLimits, { tenant, user, feature }: Spender, now: number): MeterRef[] {
   const meters: MeterRef[] = [];
-  if (limits.user) meters.push({ key: userKey(tenant, user, now), level: "user", limitNano: limits.user.perDayNano });
+  if (limits.user) meters.push(meterOf(userKey(tenant, user, now), "user", limits.user));
   const ofFeature = feature !== undefined && limits.feature && Object.hasOwn(limits.feature, feature) ? limits.feature[feature] : undefined;
-  if (feature !== undefined && ofFeature)
-    meters.push({ key: keyOf("feature", tenant, feature, dayOf(now)), level: "feature", limitNano: ofFeature.perDayNano });
-  if (limits.system) meters.push({ key: `system/${hourOf(now)}`, level: "system", limitNano: limits.system.perHourNano });
+  if (feature !== undefined && ofFeature) meters.push(meterOf(keyOf("feature", tenant, feature, dayOf(now)), "feature", ofFeature));
+  if (limits.system) meters.push(meterOf(`system/${hourOf(now)}`, "system", limits.system));
   return meters;
 }
 
@@ -64,22 +75,25 @@ export function isOver(key: string, before: number): boolean {
 export function budgetsAt(limits: BudgetLimits, tenant: string, rows: readonly MeterState[], now: number): Budget[] {
   const found = new Map(rows.map((row) => [row.key, row]));
   const budgets: Budget[] = [];
-  const add = (
-    level: MeterRef["level"],
-    key: string,
-    limitNano: number,
-    periodMs: number,
-    who: Pick<Budget, "subject" | "tenant">,
-  ): void => {
-    const { spentNano = 0, heldNano = 0 } = found.get(key) ?? {};
-    const micro = (nano: number) => ({ cost_microusd: nano / 1_000 });
+  const add = (level: MeterRef["level"], key: string, cap: Cap, periodMs: number, who: Pick<Budget, "subject" | "tenant">): void => {
+    const { spentNano = 0, heldNano = 0, counts } = found.get(key) ?? {};
+    const counting = cap.tokens !== undefined || cap.calls !== undefined;
+    const amounts = (nano: number, which: "spent" | "held") => ({
+      cost_microusd: nano / 1_000,
+      ...(counting && { tokens: counts?.tokens[which] ?? 0, calls: counts?.calls[which] ?? 0 }),
+    });
+    const limit = {
+      ...(cap.nano !== undefined && { cost_microusd: cap.nano / 1_000 }),
+      ...(cap.tokens !== undefined && { tokens: cap.tokens }),
+      ...(cap.calls !== undefined && { calls: cap.calls }),
+    };
     // Hours and days of UTC begin at multiples of their length since the epoch.
     const resetsAt = new Date((Math.floor(now / periodMs) + 1) * periodMs).toISOString();
-    budgets.push({ level, ...who, limit: micro(limitNano), held: micro(heldNano), spent: micro(spentNano), resets_at: resetsAt });
+    budgets.push({ level, ...who, limit, held: amounts(heldNano, "held"), spent: amounts(spentNano, "spent"), resets_at: resetsAt });
   };
-  if (limits.system) add("system", `system/${hourOf(now)}`, limits.system.perHourNano, hourMs, {});
-  for (const [feature, { perDayNano }] of Object.entries(limits.feature ?? {}))
-    add("feature", keyOf("feature", tenant, feature, dayOf(now)), perDayNano, dayMs, { tenant, subject: feature });
+  if (limits.system) add("system", `system/${hourOf(now)}`, limits.system, hourMs, {});
+  for (const [feature, cap] of Object.entries(limits.feature ?? {}))
+    add("feature", keyOf("feature", tenant, feature, dayOf(now)), cap, dayMs, { tenant, subject: feature });
   if (limits.user) {
     const start = `${keyOf("user", tenant)}/`;
     const end = `/${dayOf(now)}`;
@@ -87,7 +101,7 @@ export function budgetsAt(limits: BudgetLimits, tenant: string, rows: readonly M
       if (!key.startsWith(start) || !key.endsWith(end)) continue;
       const user = key.slice(start.length, -end.length);
       const subject = key.length === start.length + end.length - 1 ? null : decodeURIComponent(user);
-      add("user", key, limits.user.perDayNano, dayMs, { tenant, subject });
+      add("user", key, limits.user, dayMs, { tenant, subject });
     }
   }
   return budgets;

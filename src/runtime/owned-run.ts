@@ -17,6 +17,7 @@ import type { Json } from "../protocol/json.ts";
 import type { InputKind, RunStatus } from "../protocol/run.ts";
 import {
   type AskEntry,
+  type Close,
   type EntryResult,
   type Grant,
   grantFacts,
@@ -181,13 +182,13 @@ export class OwnedRun {
       else if (asked.kind === "call" && !released) this.of(asked.ordinal).lost = asked;
     }
     for (const message of inbox) this.message(message);
-    for (const { ordinal, denied, holdNano = 0, maxTokens = 0, due } of open) {
+    for (const { ordinal, denied, holdNano = 0, maxTokens = 0, holdTokens, due } of open) {
       const ask = this.live.live.get(ordinal);
       if (!ask) continue;
       if (denied !== undefined) this.inputs.push(budgetDenial(ordinal, denied));
       // Its last owner ended in order: it has begun nothing that is still open.
       else if (released) this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
-      else if (ask.kind === "call") this.inputs.push(lostCall(ordinal, holdNano, maxTokens));
+      else if (ask.kind === "call") this.inputs.push(lostCall(ordinal, holdNano, maxTokens, holdTokens));
       else if (ask.kind === "tool" && ask.class === "once") this.inputs.push(unknownTool(ordinal));
       else this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
     }
@@ -328,7 +329,7 @@ export class OwnedRun {
     this.lastAt = at;
     const iso = new Date(this.info.createdAt + at).toISOString();
     const facts: NewFact[] = [];
-    const closes: { ordinal: number; costNano: number }[] = [];
+    const closes: Close[] = [];
 
     if (input.type === "start") {
       facts.push({ type: "run.started", at: iso, actor: "run" });
@@ -402,16 +403,10 @@ export class OwnedRun {
   }
 
   /** The ledger's and the readers' side of an outcome. */
-  private settle(
-    ask: Ask,
-    input: Exclude<Input, { type: "start" }>,
-    iso: string,
-    facts: NewFact[],
-    closes: { ordinal: number; costNano: number }[],
-  ): void {
+  private settle(ask: Ask, input: Exclude<Input, { type: "start" }>, iso: string, facts: NewFact[], closes: Close[]): void {
     const outcome = input.type === "outcome" ? input : undefined;
     const account = outcome?.account;
-    closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
+    closes.push(closed(ask.ordinal, account));
     this.add(account);
     const text = this.open.get(ask.ordinal)?.call?.text;
     const ok = outcome ? outcome.ok : true;
@@ -422,15 +417,15 @@ export class OwnedRun {
     this.forget(ask.ordinal);
   }
 
-  private stop(ask: Ask, iso: string, facts: NewFact[], closes: { ordinal: number; costNano: number }[]): void {
+  private stop(ask: Ask, iso: string, facts: NewFact[], closes: Close[]): void {
     const open = this.open.get(ask.ordinal);
     if (open?.lost) {
       const { lost } = open;
       // Another process had begun it; what of it was shown is not known here.
-      const { value, account } = lostCall(ask.ordinal, lost.holdNano ?? 0, lost.maxTokens ?? 0);
+      const { value, account } = lostCall(ask.ordinal, lost.holdNano ?? 0, lost.maxTokens ?? 0, lost.holdTokens);
       const fact = endedFact(ask, this.spec, iso, { ok: false, value, account });
       if (fact) facts.push(fact, { type: "retract", at: iso, actor: fact.actor, call: callId(ask.ordinal), reason: "lost" });
-      closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
+      closes.push(closed(ask.ordinal, account));
       this.add(account);
       this.forget(ask.ordinal);
       return;
@@ -441,7 +436,7 @@ export class OwnedRun {
     const ended = this.inputs.find((input) => input.type === "outcome" && input.ordinal === ask.ordinal) as OutcomeInput | undefined;
     const account = ended ? ended.account : performing?.account();
     const text = open?.call?.text ?? "";
-    closes.push({ ordinal: ask.ordinal, costNano: account?.costNano ?? 0 });
+    closes.push(closed(ask.ordinal, account));
     this.add(account);
     const fact = open?.denied ? null : stoppedFact(ask, this.spec, iso, account, text);
     if (fact) facts.push(fact);
@@ -669,6 +664,9 @@ export class OwnedRun {
   }
 }
 
+const closed = (ordinal: number, account: Account | undefined): Close =>
+  account ? { ordinal, costNano: account.costNano, tokens: account.inputTokens + account.outputTokens } : { ordinal, costNano: 0 };
+
 const dropWaiting = { waitingFor: undefined } as unknown as { waitingFor?: never };
 
 const failure = (ordinal: number, error: WorkError, account?: Account): OutcomeInput => ({
@@ -695,11 +693,19 @@ const interruptedCall = (ordinal: number, by: string, account?: Account): Outcom
   failure(ordinal, { code: "lost", message: `the call was interrupted by ${by}`, retryable: true, call: callId(ordinal) }, account);
 
 /** The process died during the call: whether it was answered is not known, so its whole hold is charged and marked. */
-const lostCall = (ordinal: number, holdNano: number, maxTokens: number): OutcomeInput =>
+const lostCall = (ordinal: number, holdNano: number, maxTokens: number, holdTokens = maxTokens): OutcomeInput =>
   failure(
     ordinal,
     { code: "lost", message: "the process died during this call", retryable: true, call: callId(ordinal) },
-    { costNano: holdNano, inputTokens: 0, cachedTokens: 0, outputTokens: maxTokens, estimated: true, model: "", durationMs: 0 },
+    {
+      costNano: holdNano,
+      inputTokens: holdTokens - maxTokens,
+      cachedTokens: 0,
+      outputTokens: maxTokens,
+      estimated: true,
+      model: "",
+      durationMs: 0,
+    },
   );
 
 const unknownTool = (ordinal: number, why = "the process died while the tool ran"): OutcomeInput =>

@@ -5,7 +5,7 @@
 import { type ErrorBody, errorBody } from "../protocol/errors.ts";
 import { askId, callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
-import type { RunProgress, RunRecord, TurnEntry } from "../stores/store.ts";
+import type { Close, RunProgress, RunRecord, TurnEntry } from "../stores/store.ts";
 import { type NewFact, usageOf } from "./facts.ts";
 
 /** `at`: milliseconds since the run's start. */
@@ -17,11 +17,11 @@ export function lastTurn(
   const iso = new Date(record.info.createdAt + at).toISOString();
   const base = { at: iso, actor: "run" };
   const facts: NewFact[] = [];
-  const closes: { ordinal: number; costNano: number }[] = [];
+  const closes: Close[] = [];
   let { outputTokens, estimated } = record.progress;
-  for (const { ordinal, kind, denied, holdNano = 0, maxTokens = 0 } of record.open) {
+  for (const { ordinal, kind, denied, holdNano = 0, maxTokens = 0, holdTokens = 0 } of record.open) {
     const isCall = kind === "call" && denied === undefined;
-    closes.push({ ordinal, costNano: isCall ? holdNano : 0 });
+    closes.push({ ordinal, costNano: isCall ? holdNano : 0, tokens: isCall ? holdTokens : 0 });
     if (isCall) {
       outputTokens += maxTokens;
       estimated = true;

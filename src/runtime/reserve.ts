@@ -58,7 +58,8 @@ export function reserving(providers: ReadonlyMap<string, Provider>, budgets: Bud
     const provider = tier && providers.get(tier.provider);
     if (!tier || !provider) return undefined;
     const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens);
-    const cost = worstCase(tier.price, inputTokens(input, spec, provider));
-    return { ...cost, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters: metersOf(budgets, info, now()) };
+    const tokens = inputTokens(input, spec, provider);
+    const meters = metersOf(budgets, info, now());
+    return { ...worstCase(tier.price, tokens), inputTokens: tokens, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
   };
 }

@@ -71,6 +71,9 @@ export type OpenAsk = {
   readonly maxTokens?: number;
   /** Keys of the meters that carry the hold beside the run's own. */
   readonly meters?: readonly string[];
+  /** Keys of those that count tokens and calls too, and the tokens that they hold for it. */
+  readonly counted?: readonly string[];
+  readonly holdTokens?: number;
   /** Absolute due time of a timer row (ms since the epoch). */
   readonly due?: number;
 };
@@ -97,11 +100,24 @@ export type RunRecord = {
 };
 
 /** One budget level above the run. The store makes its row at the first reserve and takes the limit given here from then on. */
-export type MeterRef = { readonly key: string; readonly level: "user" | "key" | "feature" | "system"; readonly limitNano: number };
+export type MeterRef = {
+  readonly key: string;
+  readonly level: "user" | "key" | "feature" | "system";
+  readonly limitNano: number;
+  /** A meter counts tokens and calls from the first reserve on that limits one of the two. */
+  readonly limitTokens?: number;
+  readonly limitCalls?: number;
+};
+
+/** What a meter has counted beside money. A call counts when it was granted, however it ends. */
+export type Counts = { readonly tokens: Count; readonly calls: Count };
+export type Count = { limit: number; spent: number; held: number };
 
 /** Asks the ledger for the worst case of a call: `inputNano + maxTokens * outputNanoPerToken`, on the run and on each meter. */
 export type Reserve = {
   readonly inputNano: number;
+  /** An upper bound; default 0. */
+  readonly inputTokens?: number;
   readonly outputNanoPerToken: number;
   readonly maxTokens: number;
   /** Below this many output tokens the call makes no sense: denied instead of cut. */
@@ -143,6 +159,8 @@ export type AcceptEntry = {
   readonly idempotency?: Idempotency;
 };
 
+export type Close = { readonly ordinal: number; readonly costNano: number /** In and out; default 0. */; readonly tokens?: number };
+
 export type TurnEntry = {
   readonly type: "turn";
   readonly run: string;
@@ -155,8 +173,8 @@ export type TurnEntry = {
   readonly hash: string;
   readonly facts: readonly string[];
   readonly asks: readonly AskEntry[];
-  /** Asks that ended or were stopped in this turn, with what they cost (0 for work without money). */
-  readonly closes: readonly { readonly ordinal: number; readonly costNano: number }[];
+  /** Asks that ended or were stopped in this turn, with what they cost and used (0 for work without money). */
+  readonly closes: readonly Close[];
   /** Inbox row that this turn's input was. */
   readonly consumes?: string;
   /** Raises the run's own limit (top-up). */
@@ -276,6 +294,8 @@ export interface Store {
       readonly limitNano: number;
       readonly spentNano: number;
       readonly heldNano: number;
+      /** Only of a meter that counts tokens and calls. */
+      readonly counts?: Counts;
     }[]
   >;
 

@@ -198,7 +198,7 @@ describe("the file", () => {
       defineConfig({ limits: { max_steps: 5, max_depth: 2 }, budgets: { system: { per_hour_microusd: 1_000_000 } }, store }),
     );
     expect(config.agents[0]?.spec.limits).toMatchObject({ max_steps: 5, max_depth: 2, max_calls: 40 });
-    expect(config.budgets).toEqual({ system: { perHourNano: 1_000_000_000 } });
+    expect(config.budgets).toEqual({ system: { nano: 1_000_000_000 } });
     expect(config.store).toBe(store);
     await store.close();
     expect((await load({ store: { path: ":memory:" } })).store).toEqual({ path: ":memory:" });

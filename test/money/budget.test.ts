@@ -14,6 +14,24 @@ const reserve = (more: Partial<Reserve> = {}): Reserve => ({
 const level = (limitNano: number, more: Partial<Level> = {}): Level => ({ level: "run", limitNano, spentNano: 0, heldNano: 0, ...more });
 
 describe("decide", () => {
+  const counted = (tokens: number, calls: number) =>
+    level(1_000_000, { counts: { tokens: { limit: tokens, spent: 100, held: 50 }, calls: { limit: calls, spent: 3, held: 2 } } });
+  it.each([
+    ["tokens for all of it", 150 + 20 + 50, 6, 50],
+    ["one token less", 150 + 20 + 49, 6, 49],
+  ])("cuts the output to the tokens that are left: %s", (_, tokens, calls, maxTokens) => {
+    expect(decide(1, reserve({ inputTokens: 20 }), [counted(tokens, calls)])).toMatchObject({ granted: true, maxTokens });
+  });
+
+  it("denies when no call is left, or no token beside the input", () => {
+    expect(decide(1, reserve({ inputTokens: 20 }), [counted(1_000, 5)]).granted).toBe(false);
+    expect(decide(1, reserve({ inputTokens: 20 }), [counted(170, 6)]).granted).toBe(false);
+    const embed = reserve({ inputTokens: 20, maxTokens: 0, minTokens: 0 });
+    expect(decide(1, embed, [counted(170, 6)]).granted).toBe(true);
+    expect(decide(1, embed, [counted(169, 6)]).granted).toBe(false);
+    expect(decide(1, embed, [counted(170, 5)]).granted).toBe(false);
+  });
+
   it("holds the worst case: the input and all output tokens", () => {
     expect(decide(7, reserve(), [level(10_000)])).toEqual({ ordinal: 7, granted: true, holdNano: 600, maxTokens: 50 });
   });

@@ -3,9 +3,9 @@ import { describe, expect, it, test } from "vitest";
 import { type BudgetLimits, budgetsAt, isOver, type MeterState, metersOf } from "../../src/money/budgets.ts";
 
 const limits: BudgetLimits = {
-  user: { perDayNano: 5_000 },
-  feature: { digest: { perDayNano: 7_000 } },
-  system: { perHourNano: 9_000 },
+  user: { nano: 5_000 },
+  feature: { digest: { nano: 7_000 } },
+  system: { nano: 9_000 },
 };
 const evening = Date.parse("2026-11-24T23:59:59.999Z");
 
@@ -40,7 +40,7 @@ describe("the meters of a call", () => {
         fc.pre(one.tenant !== other.tenant || one.user !== other.user);
         // Lone surrogates are refused where names come in.
         fc.pre([one.tenant, one.user, other.tenant, other.user].every((name) => name === undefined || name.isWellFormed()));
-        const [key, otherKey] = [one, other].map((who) => metersOf({ user: { perDayNano: 1 } }, who, evening)[0]?.key);
+        const [key, otherKey] = [one, other].map((who) => metersOf({ user: { nano: 1 } }, who, evening)[0]?.key);
         expect(key).not.toBe(otherKey);
       }),
     );
@@ -115,8 +115,8 @@ describe("how budgets stand", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1, unit: "grapheme" }), (user) => {
         fc.pre(user.isWellFormed());
-        const key = metersOf({ user: { perDayNano: 1 } }, { tenant: "a/b", user }, evening)[0]?.key as string;
-        expect(budgetsAt({ user: { perDayNano: 1 } }, "a/b", [row(key, "user", 1)], evening).map(({ subject }) => subject)).toEqual([user]);
+        const key = metersOf({ user: { nano: 1 } }, { tenant: "a/b", user }, evening)[0]?.key as string;
+        expect(budgetsAt({ user: { nano: 1 } }, "a/b", [row(key, "user", 1)], evening).map(({ subject }) => subject)).toEqual([user]);
       }),
     );
   });

@@ -70,6 +70,20 @@ describe.each([
   });
 });
 
+test.each([
+  ["calls", { user: { per_day_calls: 1 } }],
+  ["tokens", { user: { per_day_tokens: 45 } }],
+] as const)("%s can be limited without money", async (_, budgets) => {
+  const { runtime, requests } = await world(budgets);
+  expect((await run(runtime, { user: "ada" })).run.status).toBe("done");
+  expect(await run(runtime, { user: "ada" })).toMatchObject(refused("user"));
+  expect(requests()).toBe(1);
+  const [budget] = await runtime.budgets();
+  expect(budget?.spent).toEqual({ cost_microusd: costMicrousd, tokens: 15, calls: 1 });
+  expect(budget?.held).toEqual({ cost_microusd: 0, tokens: 0, calls: 0 });
+  expect(budget?.limit).not.toHaveProperty("cost_microusd");
+});
+
 test("a call counts on every level, and the tightest denies it", async () => {
   const { runtime } = await world({
     user: { per_day_microusd: 100 },

@@ -41,7 +41,7 @@ import { SqliteCore } from "../../src/stores/sqlite/core.ts";
 import type { Claimed } from "../../src/stores/sqlite/ownership.ts";
 import { type Call, storeOverCalls } from "../../src/stores/sqlite/store-over-calls.ts";
 import { storeOfCore } from "../../src/stores/sqlite.ts";
-import type { Entry, EntryResult, RunRecord, Store } from "../../src/stores/store.ts";
+import type { Counts, Entry, EntryResult, OpenAsk, RunRecord, Store } from "../../src/stores/store.ts";
 
 /** A rule broken on purpose, to see that the simulation notices. */
 export type Mutation = "publish-early" | "start-early" | "no-fence";
@@ -287,6 +287,26 @@ export class World {
     return this.core.meters().map(([key, , limitNano, spentNano, heldNano]) => ({ key, limitNano, spentNano, heldNano }));
   }
 
+  /** A call is counted once, and what it held is given back, through crashes, takeovers and repeated commits. */
+  private checkCounts(): void {
+    const open = this.core.list({ limit: 100_000 }).rows.flatMap((row) => JSON.parse(row[9]) as OpenAsk[]);
+    const heldTokens = open.reduce((sum, { holdTokens = 0 }) => sum + holdTokens, 0);
+    const heldCalls = open.filter(({ counted }) => counted).length;
+    let calls = 0;
+    const held = { tokens: 0, calls: 0 };
+    for (const [key, , , , , json] of this.core.meters()) {
+      const counts = JSON.parse(json ?? "null") as Counts | null;
+      if (!counts) throw new Error(`the meter ${key} does not count`);
+      calls += counts.calls.spent;
+      held.tokens += counts.tokens.held;
+      held.calls += counts.calls.held;
+    }
+    if (held.tokens !== heldTokens || held.calls !== heldCalls)
+      throw new Error(`meters hold ${JSON.stringify(held)}, open calls ${heldTokens} tokens, ${heldCalls} calls`);
+    // A granted call may have been stopped or lost before it was begun; a call that was made was granted.
+    if (calls + held.calls < this.tally.calls) throw new Error(`${calls} calls are counted, ${this.tally.calls} were made`);
+  }
+
   async play(): Promise<Tally> {
     this.current = new Process(this);
     const runs: Client[] = [];
@@ -359,6 +379,7 @@ export class World {
     if (this.meters().length > 0 && heldAbove !== held) throw new Error(`the system holds ${heldAbove}, the runs ${held}`);
     const meters = this.meters().reduce((sum, meter) => sum + meter.spentNano, 0);
     if (this.meters().length > 0 && meters !== spent) throw new Error(`the system's meter says ${meters}, the runs ${spent}`);
+    this.checkCounts();
     for (const [key, times] of this.performed) if (times > 1) throw new Error(`performed ${times} times: ${key}`);
     for (const [run, calls] of this.callsOf)
       if (calls > this.config.maxCalls) throw new Error(`${calls} calls in ${run}, ${this.config.maxCalls} are allowed`);
@@ -395,7 +416,7 @@ class Process {
       tools: { hands: tools },
       machines: { fan: fanMachine },
       agents: agents(world.config),
-      budgets: { system: { perHourNano: world.config.systemNano } },
+      budgets: { system: { nano: world.config.systemNano, calls: 1_000_000, tokens: 1_000_000_000 } },
       journal: this.journal(),
       onError: () => {},
     });

@@ -12,7 +12,7 @@ import { SqliteCore } from "../../src/stores/sqlite/core.ts";
 import { schemaVersion } from "../../src/stores/sqlite/schema.ts";
 import { type SqliteOptions, sqlite, sqliteInThread, storeOfCore } from "../../src/stores/sqlite.ts";
 import type { Store } from "../../src/stores/store.ts";
-import { accept, call, end, fact, meter, t0, turn } from "./contract/entries.ts";
+import { accept, call, close, end, fact, meter, t0, turn } from "./contract/entries.ts";
 import { compareWithModel } from "./contract/model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "escapement-sqlite-"));
@@ -73,6 +73,24 @@ describe("the file", () => {
     expect(other.prepare("pragma journal_mode").get()).toEqual({ journal_mode: "wal" });
     expect(other.prepare("pragma user_version").get()).toEqual({ user_version: schemaVersion });
     other.close();
+  });
+
+  it("of version 1 is read on: what was spent there still counts, and meters learn to count", async () => {
+    const path = newPath();
+    const before = opened(path);
+    await before.commit([accept("r1"), turn("r1", 1, { asks: [call(1, 60, [meter("m", 100)])] })]);
+    await before.commit([turn("r1", 2, { closes: [close(1, 40)], asks: [call(2, 30, [meter("m", 100)])] })]);
+    await before.close();
+    // As version 1 made it.
+    const db = new DatabaseSync(path);
+    db.exec("alter table meters drop column counts; pragma user_version = 1");
+    db.close();
+    const store = opened(path);
+    expect(await store.meters()).toEqual([{ key: "m", level: "user", limitNano: 100, spentNano: 40, heldNano: 30 }]);
+    const capped = { ...meter("m", 100), limitCalls: 1 };
+    const [result] = await store.commit([turn("r1", 3, { closes: [close(2, 5)], asks: [call(3, 20, [capped])] })]);
+    expect(result).toMatchObject({ type: "written", grants: [{ granted: true }] });
+    expect(await store.meters()).toMatchObject([{ spentNano: 45, heldNano: 20, counts: { calls: { limit: 1, spent: 0, held: 1 } } }]);
   });
 
   it("of a newer version is refused for good", async () => {

@@ -9,7 +9,7 @@ import { Inbox, type MessageOptions, type PackedMessageResult } from "./inbox.ts
 import type { RunRow } from "./live-runs.ts";
 import { type Claimed, type ClaimOptions, disowned, Ownership } from "./ownership.ts";
 import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
-import { type PackedFacts, type PackedPage, Reads } from "./reads.ts";
+import { type PackedFacts, type PackedMeter, type PackedPage, Reads } from "./reads.ts";
 import { open, type SqliteOptions } from "./schema.ts";
 import { Transaction } from "./transaction.ts";
 import { type FencedEntry, Writer } from "./writer.ts";
@@ -29,7 +29,7 @@ export interface Calls {
   list(query: ListQuery): PackedPage;
   turns(run: string, after: number, limit: number): TurnRow[];
   facts(run: string, after: number, limit: number): PackedFacts[];
-  meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][];
+  meters(): PackedMeter[];
   purgeMeters(keys: readonly string[]): number;
   putAgent(hash: string, json: string): void;
   getAgent(hash: string): string | null;
@@ -110,7 +110,7 @@ export class SqliteCore implements Calls {
   facts(run: string, after: number, limit: number): PackedFacts[] {
     return this.#do("facts", () => this.#reads.facts(run, after, limit));
   }
-  meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][] {
+  meters(): PackedMeter[] {
     return this.#do("meters", () => this.#reads.meters());
   }
   purgeMeters(keys: readonly string[]): number {

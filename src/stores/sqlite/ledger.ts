@@ -9,7 +9,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Level } from "../../money/budget.ts";
-import type { MeterRef } from "../store.ts";
+import type { Count, Counts, MeterRef, OpenAsk } from "../store.ts";
 import { amount } from "./amount.ts";
 import { type Query, query } from "./schema.ts";
 
@@ -19,6 +19,7 @@ export type Meter = {
   limitNano: number;
   spentNano: number;
   heldNano: number;
+  counts: Counts | undefined;
   /** Differs from its row. */
   changed: boolean;
 };
@@ -26,7 +27,7 @@ export type Meter = {
 /** Meters in memory at most (200 bytes each). */
 const remembered = 10_000;
 
-type MeterRow = [level: Level["level"], limitNano: number, spentNano: number, heldNano: number];
+type MeterRow = [level: Level["level"], limitNano: number, spentNano: number, heldNano: number, counts: string | null];
 
 export class Ledger {
   readonly #meters = new Map<string, Meter>();
@@ -35,11 +36,11 @@ export class Ledger {
   readonly #delete: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#select = query(db, "select level, limit_nano, spent_nano, held_nano from meters where key = ?");
+    this.#select = query(db, "select level, limit_nano, spent_nano, held_nano, counts from meters where key = ?");
     this.#delete = db.prepare("delete from meters where key = ? and held_nano = 0");
     this.#upsert = db.prepare(
-      `insert into meters (key, level, limit_nano, spent_nano, held_nano) values (?1, ?2, ?3, ?4, ?5)
-       on conflict (key) do update set limit_nano = ?3, spent_nano = ?4, held_nano = ?5`,
+      `insert into meters (key, level, limit_nano, spent_nano, held_nano, counts) values (?1, ?2, ?3, ?4, ?5, ?6)
+       on conflict (key) do update set limit_nano = ?3, spent_nano = ?4, held_nano = ?5, counts = ?6`,
     );
   }
 
@@ -51,10 +52,12 @@ export class Ledger {
         found.limitNano = amount("limitNano", ref.limitNano, ref.key);
         found.changed = true;
       }
+      limitCounts(found, ref);
       return found;
     }
     const limitNano = amount("limitNano", ref.limitNano, ref.key);
-    const made: Meter = { key: ref.key, level: ref.level, limitNano, spentNano: 0, heldNano: 0, changed: true };
+    const made: Meter = { key: ref.key, level: ref.level, limitNano, spentNano: 0, heldNano: 0, counts: undefined, changed: true };
+    limitCounts(made, ref);
     this.#meters.set(ref.key, made);
     return made;
   }
@@ -64,8 +67,10 @@ export class Ledger {
     if (known) return known;
     const row = this.#select.get(key);
     if (!row) return undefined;
-    const [level, limitNano, spentNano, heldNano] = row;
-    const meter: Meter = { key, level, limitNano, spentNano, heldNano, changed: false };
+    const [level, limitNano, spentNano, heldNano, json] = row;
+    // Written by `flush` from this type.
+    const counts = json === null ? undefined : (JSON.parse(json) as Counts);
+    const meter: Meter = { key, level, limitNano, spentNano, heldNano, counts, changed: false };
     this.#meters.set(key, meter);
     return meter;
   }
@@ -84,7 +89,14 @@ export class Ledger {
   flush(): void {
     for (const meter of this.#meters.values()) {
       if (!meter.changed) continue;
-      this.#upsert.run(meter.key, meter.level, meter.limitNano, meter.spentNano, meter.heldNano);
+      this.#upsert.run(
+        meter.key,
+        meter.level,
+        meter.limitNano,
+        meter.spentNano,
+        meter.heldNano,
+        meter.counts ? JSON.stringify(meter.counts) : null,
+      );
       meter.changed = false;
     }
     if (this.#meters.size > remembered) this.forget();
@@ -93,4 +105,34 @@ export class Ledger {
   forget(): void {
     this.#meters.clear();
   }
+}
+
+/** Takes the limits of a reserve; a meter that counts and is limited no longer goes on counting. */
+function limitCounts(meter: Meter, { key, limitTokens, limitCalls }: MeterRef): void {
+  const isLimited = limitTokens !== undefined || limitCalls !== undefined;
+  if (!meter.counts) {
+    if (!isLimited) return;
+    meter.counts = { tokens: { limit: 0, spent: 0, held: 0 }, calls: { limit: 0, spent: 0, held: 0 } };
+  }
+  const limit = (count: Count, name: string, to = Number.MAX_SAFE_INTEGER): void => {
+    if (count.limit === to) return;
+    count.limit = amount(name, to, key);
+    meter.changed = true;
+  };
+  limit(meter.counts.tokens, "limitTokens", limitTokens);
+  limit(meter.counts.calls, "limitCalls", limitCalls);
+}
+
+/** A granted call, held on a meter that counts. */
+export function holdCounts({ tokens, calls }: Counts, holdTokens: number, key: string): void {
+  tokens.held = amount("held tokens", tokens.held + holdTokens, key);
+  calls.held += 1;
+}
+
+/** The same call, settled: it was one, and used so many tokens. */
+export function settleCounts({ tokens, calls }: Counts, { holdTokens = 0 }: OpenAsk, used: number, key: string): void {
+  tokens.held = amount("held tokens", tokens.held - holdTokens, key);
+  tokens.spent = amount("spent tokens", tokens.spent + used, key);
+  calls.held -= 1;
+  calls.spent += 1;
 }

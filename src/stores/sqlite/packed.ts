@@ -11,6 +11,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { RunStatus } from "../../protocol/run.ts";
 import type {
   AskEntry,
+  Close,
   Entry,
   Idempotency,
   MeterRef,
@@ -56,7 +57,7 @@ export type PackedTurn = {
   readonly facts: string;
   readonly factCount: number;
   readonly asks: readonly AskEntry[];
-  readonly closes: readonly { readonly ordinal: number; readonly costNano: number }[];
+  readonly closes: readonly Close[];
   readonly consumes: string | null;
   readonly raiseNano: number;
   readonly status: RunStatus;
@@ -96,7 +97,7 @@ function packEntry(out: (string | number | boolean | null)[], entry: Entry): voi
       out.push("turn", entry.run, entry.epoch, entry.n, entry.at, entry.body, entry.hash, joinFacts(entry.facts), entry.facts.length);
       out.push(entry.consumes ?? null, entry.raiseNano ?? 0, entry.status, JSON.stringify(progress), progress.finishedAt ?? null);
       out.push(closes.length);
-      for (const close of closes) out.push(close.ordinal, close.costNano);
+      for (const close of closes) out.push(close.ordinal, close.costNano, close.tokens ?? 0);
       out.push(asks.length);
       for (const ask of asks) packAsk(out, ask);
       return;
@@ -122,8 +123,16 @@ function packAsk(out: (string | number | boolean | null)[], ask: AskEntry): void
   const { started, reserve } = ask;
   out.push(ask.ordinal, ask.kind, ask.hash, ask.due ?? null, started?.json ?? null, started?.hold ?? false, reserve !== undefined);
   if (!reserve) return;
-  out.push(reserve.inputNano, reserve.outputNanoPerToken, reserve.maxTokens, reserve.minTokens, reserve.meters.length);
-  for (const meter of reserve.meters) out.push(meter.key, meter.level, meter.limitNano);
+  out.push(
+    reserve.inputNano,
+    reserve.inputTokens ?? 0,
+    reserve.outputNanoPerToken,
+    reserve.maxTokens,
+    reserve.minTokens,
+    reserve.meters.length,
+  );
+  for (const meter of reserve.meters)
+    out.push(meter.key, meter.level, meter.limitNano, meter.limitTokens ?? null, meter.limitCalls ?? null);
 }
 
 export function unpack(packed: Packed): PackedEntry[] {
@@ -181,7 +190,7 @@ function unpackEntry(from: Reader): PackedEntry {
         status: from.string() as RunStatus,
         progress: from.string(),
         finishedAt: from.numberOrNull(),
-        closes: from.list(() => ({ ordinal: from.number(), costNano: from.number() })),
+        closes: from.list(() => ({ ordinal: from.number(), costNano: from.number(), tokens: from.number() })),
         asks: from.list(() => unpackAsk(from)),
       };
     case "accept":
@@ -227,16 +236,22 @@ function unpackAsk(from: Reader): AskEntry {
   if (reserves)
     ask.reserve = {
       inputNano: from.number(),
+      inputTokens: from.number(),
       outputNanoPerToken: from.number(),
       maxTokens: from.number(),
       minTokens: from.number(),
-      meters: from.list(() => ({
-        key: from.string(),
-        level: from.string() as MeterRef["level"],
-        limitNano: from.number(),
-      })),
+      meters: from.list(() => unpackMeter(from)),
     };
   return ask;
+}
+
+function unpackMeter(from: Reader): MeterRef {
+  const key = from.string();
+  const level = from.string() as MeterRef["level"];
+  const limitNano = from.number();
+  const limitTokens = from.numberOrNull();
+  const limitCalls = from.numberOrNull();
+  return { key, level, limitNano, ...(limitTokens !== null && { limitTokens }), ...(limitCalls !== null && { limitCalls }) };
 }
 
 /** A run as its columns: `open`, `progress` and `info` are JSON. */

@@ -20,6 +20,8 @@ export type PackedFacts = [lastSeq: number, facts: string];
 
 type Listed = [position: number, ...PackedRecord];
 
+export type PackedMeter = [key: string, level: string, limitNano: number, spentNano: number, heldNano: number, counts: string | null];
+
 export class Reads {
   readonly #db: DatabaseSync;
   readonly #transaction: Transaction;
@@ -31,7 +33,7 @@ export class Reads {
   readonly #head: Query<[position: number, head: number, seq: number]>;
   readonly #seq: Query<[number]>;
   readonly #facts: Query<[n: number, lastSeq: number, facts: string]>;
-  readonly #meters: Query<[key: string, level: string, limitNano: number, spentNano: number, heldNano: number]>;
+  readonly #meters: Query<PackedMeter>;
   readonly #putAgent: StatementSync;
   readonly #getAgent: Query<[string]>;
   readonly #old: Query<[position: number]>;
@@ -50,7 +52,7 @@ export class Reads {
     this.#head = query(db, "select run, n, seq from turns where run = (select position from runs where id = ?) order by n desc limit 1");
     this.#seq = query(db, "select seq from turns where run = ? and n = ?");
     this.#facts = query(db, "select n, seq, facts from turns where run = ? and n >= ? order by n limit ?");
-    this.#meters = query(db, "select key, level, limit_nano, spent_nano, held_nano from meters order by key");
+    this.#meters = query(db, "select key, level, limit_nano, spent_nano, held_nano, counts from meters order by key");
     this.#putAgent = db.prepare("insert into agents (hash, json) values (?, ?) on conflict (hash) do nothing");
     this.#getAgent = query(db, "select json from agents where hash = ?");
     this.#old = query(db, "select position from runs where finished_at is not null and finished_at < ? order by finished_at limit ?");
@@ -134,7 +136,7 @@ export class Reads {
     return low;
   }
 
-  meters(): [key: string, level: string, limitNano: number, spentNano: number, heldNano: number][] {
+  meters(): PackedMeter[] {
     return this.#meters.all();
   }
 

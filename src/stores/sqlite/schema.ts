@@ -17,7 +17,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { EscapementError } from "../../protocol/errors.ts";
 import { isStoreFailure, storeError } from "./errors.ts";
 
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 export type SqliteOptions = {
   /**
@@ -75,7 +75,8 @@ create table meters (
   level text not null,
   limit_nano integer not null,
   spent_nano integer not null,
-  held_nano integer not null
+  held_nano integer not null,
+  counts text
 ) without rowid;
 create table inbox (
   position integer primary key,
@@ -167,6 +168,8 @@ function migrate(db: DatabaseSync, path: string): void {
         { retryable: false, details: { reason: "store", schema_version: found, supported: schemaVersion } },
       );
     if (found === 0) db.exec(`${tables} pragma user_version = ${schemaVersion}`);
+    // Meters count tokens and calls since version 2: JSON of `Counts`, null where only money is limited.
+    if (found === 1) db.exec(`alter table meters add column counts text; pragma user_version = ${schemaVersion}`);
     db.exec("commit");
   } catch (error) {
     db.exec("rollback");

@@ -4,7 +4,7 @@
  */
 import type { Json } from "../../protocol/json.ts";
 import { damaged } from "../damage.ts";
-import type { FactRow, MessageResult, RunRecord, Store } from "../store.ts";
+import type { Counts, FactRow, MessageResult, RunRecord, Store } from "../store.ts";
 import type { Calls } from "./core.ts";
 import { factSeparator, messageValue, type PackedRecord, pack, record } from "./packed.ts";
 
@@ -60,7 +60,14 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
       return facts;
     },
     meters: async () =>
-      (await call("meters")).map(([key, level, limitNano, spentNano, heldNano]) => ({ key, level, limitNano, spentNano, heldNano })),
+      (await call("meters")).map(([key, level, limitNano, spentNano, heldNano, counts]) => ({
+        key,
+        level,
+        limitNano,
+        spentNano,
+        heldNano,
+        ...(counts !== null && { counts: JSON.parse(counts) as Counts }),
+      })),
 
     purgeMeters: (keys) => call("purgeMeters", keys),
 

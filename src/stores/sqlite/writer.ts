@@ -15,11 +15,11 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { decide } from "../../money/budget.ts";
 import { hasEnded } from "../../protocol/run.ts";
-import type { AskEntry, EntryResult, Grant, OpenAsk, ParkEntry, QuarantineEntry } from "../store.ts";
+import type { AskEntry, Close, EntryResult, Grant, OpenAsk, ParkEntry, QuarantineEntry } from "../store.ts";
 import { grantFacts } from "../store.ts";
 import { amount } from "./amount.ts";
 import { isStoreFailure } from "./errors.ts";
-import { Ledger } from "./ledger.ts";
+import { holdCounts, Ledger, settleCounts } from "./ledger.ts";
 import { LiveRuns, type RunRow } from "./live-runs.ts";
 import { factSeparator, type Packed, type PackedAccept, type PackedEntry, type PackedTurn, unpack } from "./packed.ts";
 import { Repeats } from "./repeats.ts";
@@ -287,7 +287,7 @@ export class Writer {
   }
 
   /** Settles an ask: its hold ends, and what it cost is spent on the same meters. */
-  #close(row: RunRow, close: { readonly ordinal: number; readonly costNano: number }): void {
+  #close(row: RunRow, close: Close): void {
     const index = row.open.findIndex((ask) => ask.ordinal === close.ordinal);
     const ask = row.open[index];
     if (!ask) throw new Error(`closes the ask ${close.ordinal}, which is not open`);
@@ -303,6 +303,7 @@ export class Writer {
       if (!meter) throw new Error(`the meter ${key} of the open ask ${ask.ordinal} has no row`);
       meter.heldNano = amount("heldNano", meter.heldNano - hold, key);
       meter.spentNano = amount("spentNano", meter.spentNano + costNano, key);
+      if (meter.counts && ask.counted?.includes(key)) settleCounts(meter.counts, ask, amount("tokens", close.tokens ?? 0), key);
       meter.changed = true;
     }
   }
@@ -324,11 +325,15 @@ export class Writer {
     }
     const holdNano = amount("hold", grant.holdNano);
     row.heldNano = amount("heldNano", row.heldNano + holdNano);
+    const counted = meters.filter(({ counts }) => counts !== undefined).map(({ key }) => key);
+    const holdTokens = amount("tokens", (reserve.inputTokens ?? 0) + grant.maxTokens);
     for (const meter of meters) {
+      if (meter.counts) holdCounts(meter.counts, holdTokens, meter.key);
       meter.heldNano = amount("heldNano", meter.heldNano + holdNano, meter.key);
       meter.changed = true;
     }
-    row.open.push({ ...opened, holdNano, maxTokens: grant.maxTokens, meters: meters.map((meter) => meter.key) });
+    const opening = { ...opened, holdNano, maxTokens: grant.maxTokens, meters: meters.map((meter) => meter.key) };
+    row.open.push(counted.length === 0 ? opening : { ...opening, counted, holdTokens });
     return grant;
   }
 

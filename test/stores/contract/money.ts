@@ -1,6 +1,6 @@
 /** Holds, settling and limits: invariant 3 of the contract. */
 import { describe, expect, it } from "vitest";
-import { grantFacts } from "../../../src/stores/store.ts";
+import { grantFacts, type MeterRef, type Reserve } from "../../../src/stores/store.ts";
 import { accept, ask, call, close, end, fact, meter, t0, turn } from "./entries.ts";
 import { type MakePlace, world } from "./world.ts";
 
@@ -155,6 +155,49 @@ export const moneyContract = (make: MakePlace): void => {
       expect(await granted(3, 120)).toBe(true);
       expect(await granted(4, 50)).toBe(false);
       expect(await meters()).toEqual({ m: [50, 0, 120] });
+    });
+
+    it("counts tokens and calls where they are limited, from the first reserve that does", async () => {
+      const { commit, store } = await world(make);
+      const counts = async () => Object.fromEntries((await store.meters()).map((each) => [each.key, each.counts]));
+      const capped = { ...meter("capped", 10_000), limitTokens: 100, limitCalls: 2 };
+      const late = meter("late", 10_000);
+      const asked = (ordinal: number, meters: MeterRef[]) => {
+        const { reserve, ...more } = call(ordinal, 30, meters);
+        return { ...more, reserve: { ...(reserve as Reserve), inputTokens: 5 } };
+      };
+      await commit("accepted", accept("r1", { limitNano: 10_000 }));
+      await commit("written", turn("r1", 1, { asks: [asked(1, [capped, late])] }));
+      expect(await counts()).toEqual({
+        capped: { tokens: { limit: 100, spent: 0, held: 35 }, calls: { limit: 2, spent: 0, held: 1 } },
+        late: undefined,
+      });
+      expect((await store.get("r1"))?.open).toMatchObject([{ counted: ["capped"], holdTokens: 35 }]);
+      // The limit on calls comes while the first call is under way: that one is not counted.
+      await commit("written", turn("r1", 2, { asks: [asked(2, [{ ...late, limitCalls: 1 }])] }));
+      await commit("written", turn("r1", 3, { closes: [{ ...close(1, 12), tokens: 17 }] }));
+      const [denied] = await commit("written", turn("r1", 4, { asks: [asked(3, [{ ...late, limitCalls: 1 }])] }));
+      expect(denied).toMatchObject({ grants: [{ granted: false, level: "user" }] });
+      expect(await counts()).toEqual({
+        capped: { tokens: { limit: 100, spent: 17, held: 0 }, calls: { limit: 2, spent: 1, held: 0 } },
+        late: { tokens: { limit: Number.MAX_SAFE_INTEGER, spent: 0, held: 35 }, calls: { limit: 1, spent: 0, held: 1 } },
+      });
+      await commit("written", end("r1", 5, { closes: [close(2), close(3)] }));
+      expect((await counts()).late?.calls).toEqual({ limit: 1, spent: 1, held: 0 });
+    });
+
+    it("admits exactly as many calls, and never more tokens, than are limited", async () => {
+      const { store } = await world(make);
+      const limited = { ...meter("day", 1_000_000), limitCalls: 40, limitTokens: 40 * 30 - 10 };
+      const runs = Array.from({ length: 100 }, (_, i) => `r${i}`);
+      await store.commit(runs.map((id) => accept(id)));
+      const results = await Promise.all(
+        runs.map((id) => store.commit([turn(id, 1, { asks: [call(1, 30, [limited], { minTokens: 25 })] })])),
+      );
+      const granted = results.flat().filter((result) => result.type === "written" && result.grants[0]?.granted);
+      expect(granted).toHaveLength(39);
+      const [{ counts } = {}] = await store.meters();
+      expect(counts).toEqual({ tokens: { limit: 1_190, spent: 0, held: 39 * 30 }, calls: { limit: 40, spent: 0, held: 39 } });
     });
 
     it("deletes meters that it is told of, but for those that carry a hold, and begins them anew", async () => {
