@@ -8,6 +8,9 @@ import type { Json } from "../protocol/json.ts";
 import type { Close, RunProgress, RunRecord, TurnEntry } from "../stores/store.ts";
 import { type NewFact, usageOf } from "./facts.ts";
 
+/** In the place of the hash of a turn: no machine took it, so none is held against it at replay. */
+export const endedByOperator = "ended by an operator";
+
 /** `at`: milliseconds since the run's start. */
 export function lastTurn(
   record: RunRecord,
@@ -63,7 +66,7 @@ export function lastTurn(
     n: record.head + 1,
     at,
     body: JSON.stringify({ input }),
-    hash: "ended by an operator",
+    hash: endedByOperator,
     facts: facts.map((fact) => JSON.stringify(fact)),
     asks: [],
     closes,

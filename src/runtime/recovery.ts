@@ -5,6 +5,7 @@
 import type { Json } from "../protocol/json.ts";
 import { damaged } from "../stores/damage.ts";
 import type { RunRecord, Store, TurnRow } from "../stores/store.ts";
+import { endedByOperator } from "./quarantine.ts";
 import type { Input, LiveRun, Verdict } from "./run.ts";
 
 /** The machine does not do again what the journal says it did: its revision or its agent changed under it. */
@@ -42,20 +43,25 @@ export async function* turnsOf(store: Store, run: string): AsyncGenerator<TurnRo
 /** Replays the journal into a run made by `make` (which gets the history that its start recorded). Throws {@link Divergence}. */
 export async function replay(store: Store, record: RunRecord, make: (history: Json | undefined) => LiveRun): Promise<LiveRun> {
   let live: LiveRun | undefined;
+  let isMachines = true;
   for await (const row of turnsOf(store, record.id)) {
     const body = bodyOf(row);
     live ??= make(body.input.type === "start" ? body.input.history : undefined);
     feed(live, row, body);
+    isMachines = row.hash !== endedByOperator;
   }
   live ??= make(undefined);
+  // What an operator closed is open in the machine.
+  if (!isMachines) return live;
   const open = new Set(record.open.map(({ ordinal }) => ordinal));
   const same = live.live.size === open.size && [...live.live.keys()].every((ordinal) => open.has(ordinal));
   if (!same) throw new Divergence(`open work differs: the machine waits for [${[...live.live.keys()]}], the store for [${[...open]}]`);
   return live;
 }
 
-/** Delivers one record and holds what it led to against the record. Throws {@link Divergence}. */
+/** Delivers one record and holds what it led to against the record; an operator's end is delivered to nobody. Throws {@link Divergence}. */
 export function feed(live: LiveRun, row: TurnRow, { input, verdicts }: TurnBody): void {
+  if (row.hash === endedByOperator) return;
   let hash: string;
   try {
     hash = live.turn(input, row.at, verdicts ?? []).hash;

@@ -419,9 +419,16 @@ export class Runtime implements Runs {
 
   /**
    * Ends this process's part: what runs is left in the journal and goes on at the next start. Calls and tools under way may end for at
-   * most `graceMs` (0) first.
+   * most `graceMs` (0) first. Called again, it is the same end.
    */
-  async close(graceMs = 0): Promise<void> {
+  close(graceMs = 0): Promise<void> {
+    this.closing ??= this.end(graceMs);
+    return this.closing;
+  }
+
+  private closing: Promise<void> | undefined;
+
+  private async end(graceMs: number): Promise<void> {
     this.draining = true;
     this.cancelPurge();
     // The scheduler's timers keep no process alive. With nothing else open, a process would end within the wait below.

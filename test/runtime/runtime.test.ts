@@ -382,6 +382,13 @@ test("a journal that the machine does not repeat is quarantined, with its reason
   const { data } = await after.facts(run.id);
   expect(data.map(({ seq }) => seq)).toEqual(data.map((_, i) => i + 1));
   expect(data.slice(-2).map(({ type }) => type)).toEqual(["input.resolved", "run.finished"]);
+  // With the machine that it was made by it can be replayed, the operator's end too, which no machine took.
+  await after.close();
+  const again = await createRuntime(config("two?"));
+  onTestFinished(() => again.close());
+  const inputs: string[] = [];
+  for await (const turn of again.replay(run.id)) inputs.push(turn.input);
+  expect(inputs).toEqual(["start", "answer", "cancel"]);
 });
 
 test("an answer that was stored while its question expired is read, so that the run can leave memory", async () => {
