@@ -7,7 +7,7 @@
  *  3. A feature has a budget when one is set for it; a run that names no feature counts on none.
  */
 import type { Budget } from "../protocol/budget.ts";
-import type { Counts, MeterRef } from "../stores/store.ts";
+import type { MeterRef, MeterState } from "../stores/store.ts";
 
 /** What may be spent in one window: nano-dollars, tokens (in and out), calls. What is left out has no limit. */
 export type Cap = { readonly nano?: number; readonly tokens?: number; readonly calls?: number };
@@ -21,15 +21,6 @@ export type BudgetLimits = {
 
 /** Whose call it is. */
 export type Spender = { readonly tenant: string; readonly user?: string | undefined; readonly feature?: string | undefined };
-
-export type MeterState = {
-  readonly key: string;
-  readonly level: string;
-  readonly limitNano: number;
-  readonly spentNano: number;
-  readonly heldNano: number;
-  readonly counts?: Counts;
-};
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

@@ -109,6 +109,17 @@ export type MeterRef = {
   readonly limitCalls?: number;
 };
 
+/** A meter as it stands. */
+export type MeterState = {
+  readonly key: string;
+  readonly level: string;
+  readonly limitNano: number;
+  readonly spentNano: number;
+  readonly heldNano: number;
+  /** Only of a meter that counts tokens and calls. */
+  readonly counts?: Counts;
+};
+
 /** What a meter has counted beside money. A call counts when it was granted, however it ends. */
 export type Counts = { readonly tokens: Count; readonly calls: Count };
 export type Count = { limit: number; spent: number; held: number };
@@ -287,17 +298,7 @@ export interface Store {
   turns(run: string, after: number, limit: number): Promise<readonly TurnRow[]>;
   /** Facts with seq > `after`. */
   facts(run: string, after: number, limit: number): Promise<readonly FactRow[]>;
-  meters(): Promise<
-    readonly {
-      readonly key: string;
-      readonly level: string;
-      readonly limitNano: number;
-      readonly spentNano: number;
-      readonly heldNano: number;
-      /** Only of a meter that counts tokens and calls. */
-      readonly counts?: Counts;
-    }[]
-  >;
+  meters(): Promise<readonly MeterState[]>;
 
   /** Deletes these meters, but for those that carry a hold. How many were deleted. */
   purgeMeters(keys: readonly string[]): Promise<number>;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { type BudgetLimits, budgetsAt, isOver, type MeterState, metersOf } from "../../src/money/budgets.ts";
+import { type BudgetLimits, budgetsAt, isOver, metersOf } from "../../src/money/budgets.ts";
+import type { MeterState } from "../../src/stores/store.ts";
 
 const limits: BudgetLimits = {
   user: { nano: 5_000 },
