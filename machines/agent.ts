@@ -13,16 +13,14 @@ import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
 import type { Json } from "../src/protocol/json.ts";
 import type { Message, ToolRequest } from "../src/protocol/messages.ts";
 import { type RequestOutput, requestMachine } from "./request.ts";
+import { policyOf, type RequestPolicy } from "./request-policy.ts";
 import { type ToolUseOutput, toolMachine } from "./tool.ts";
 import { type Answer, type AnswerStatus, asError, type Emitted, workError } from "./work.ts";
 
-export type AgentInput = {
+export type AgentInput = RequestPolicy & {
   readonly messages: readonly Message[];
   readonly tiers: readonly string[];
-  readonly retries: number;
   readonly maxSteps: number;
-  readonly onBudget: "stop" | "ask";
-  readonly degraded?: string;
   readonly structured?: boolean;
   /** The tools that the model sees, and which of them need a yes. */
   readonly tools: readonly { readonly name: string; readonly approval: boolean }[];
@@ -50,6 +48,7 @@ type Context = {
   readonly text: string | null;
   readonly value: Json | undefined;
   readonly tier: string | undefined;
+  readonly cached: boolean;
   readonly error: ErrorBody | null;
   readonly status: AnswerStatus;
 };
@@ -88,6 +87,7 @@ export const agentMachine = setup({
       ...(output.text !== null && { text: output.text }),
       value: output.value,
       tier: output.tier,
+      cached: output.cached === true,
       error: output.error ?? null,
     })),
     keepRequest: assign(({ context }, { output }: { output: RequestOutput }) => ({
@@ -154,7 +154,7 @@ export const agentMachine = setup({
   },
 }).createMachine({
   id: "agent",
-  version: "1",
+  version: "2",
   options: { maxIterations: 1_000 },
   context: ({ input }) => ({
     input,
@@ -170,14 +170,16 @@ export const agentMachine = setup({
     text: null,
     value: undefined,
     tier: undefined,
+    cached: false,
     error: null,
     status: "failed",
   }),
-  output: ({ context: { status, text, value, tier, error } }) => ({
+  output: ({ context: { status, text, value, tier, cached, error } }) => ({
     status,
     text,
     ...(value !== undefined && { value }),
     ...(tier !== undefined && { tier }),
+    ...(cached && { cached }),
     ...(error && status !== "done" && status !== "degraded" && { error }),
   }),
   on: { cancel: ".cancelled" },
@@ -193,9 +195,7 @@ export const agentMachine = setup({
           messages,
           tools: input.tools.map(({ name }) => name),
           tiers: input.tiers,
-          retries: input.retries,
-          onBudget: input.onBudget,
-          ...(input.degraded !== undefined && { degraded: input.degraded }),
+          ...policyOf(input),
           ...(input.structured !== undefined && { structured: input.structured }),
         }),
         onDone: [

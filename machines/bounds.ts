@@ -20,7 +20,7 @@ export { type Message, type Move, type Situation, type Walk, type WalkOptions, w
 
 /**
  * How often what can be asked for: `call/<tier>`, `step` (the first call of a request), `tool`, `sleep` and `sleep_ms` (with the most
- * jitter), `ask` and `ask_ms`, `lookup`, and `machine/<child>` for a child machine with several worst cases of its own.
+ * jitter), `ask` and `ask_ms`, `lookup`, `remember`, `replay` (a call told from a cache), and `machine/<child>` for a child machine with several worst cases of its own.
  */
 export type Counts = ReadonlyMap<string, number>;
 
@@ -159,8 +159,8 @@ function asksOf(walk: Walk, asked: readonly Asked[]): readonly Counts[] {
     switch (one.kind) {
       case "call": {
         // The input of work has the type of its placeholder.
-        const { tier, attempt } = one.input as CallInput;
-        add(`call/${tier}`, 1);
+        const { tier, attempt, cached } = one.input as CallInput;
+        add(cached ? "replay" : `call/${tier}`, 1);
         if (attempt === 1) add("step", 1);
         break;
       }

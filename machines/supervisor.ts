@@ -27,6 +27,8 @@ export type WorkAsked = {
   readonly depth: number;
   /** A call: the first of its request, so a step of its own. */
   readonly isStep: boolean;
+  /** A call that is told from a cache: it reaches no provider, and counts as none. */
+  readonly isCached?: boolean;
   /** What the runtime found wrong with it (no such tool, arguments that do not fit, no price): it will be denied. */
   readonly problem?: ErrorBody;
 };
@@ -41,6 +43,7 @@ export type SupervisorOutput = {
   readonly status: AnswerStatus;
   readonly output: Json;
   readonly tier?: string;
+  readonly cached?: boolean;
   readonly error?: ErrorBody;
 };
 
@@ -70,7 +73,7 @@ function denial({ limits, meters }: SupervisorContext, asked: WorkAsked): Denial
   if (asked.problem) return { error: asked.problem };
   if (asked.kind === "call") {
     if (asked.isStep && meters.steps >= limits.max_steps) return over("steps", meters.steps, limits.max_steps, "steps");
-    if (meters.calls >= limits.max_calls) return over("calls", meters.calls, limits.max_calls, "calls");
+    if (!asked.isCached && meters.calls >= limits.max_calls) return over("calls", meters.calls, limits.max_calls, "calls");
   }
   return null;
 }
@@ -91,9 +94,9 @@ export const supervisorMachine = setup({
   },
   actions: {
     count: assign({
-      meters: ({ context: { meters } }, { asked: { kind, isStep } }: { asked: WorkAsked }) =>
+      meters: ({ context: { meters } }, { asked: { kind, isStep, isCached } }: { asked: WorkAsked }) =>
         kind === "call"
-          ? { ...meters, calls: meters.calls + 1, steps: meters.steps + (isStep ? 1 : 0) }
+          ? { ...meters, calls: meters.calls + (isCached ? 0 : 1), steps: meters.steps + (isStep ? 1 : 0) }
           : kind === "tool"
             ? { ...meters, tool_calls: meters.tool_calls + 1 }
             : meters,
@@ -115,13 +118,14 @@ export const supervisorMachine = setup({
   },
 }).createMachine({
   id: "supervisor",
-  version: "1",
+  version: "2",
   options: { maxIterations: 1_000 },
   context: ({ input }) => ({ ...input, meters: { steps: 0, calls: 0, tool_calls: 0 }, answer: null, error: null, status: "failed" }),
   output: ({ context: { status, answer, error } }) => ({
     status,
     output: answer?.value ?? answer?.text ?? null,
     ...(answer?.tier !== undefined && { tier: answer.tier }),
+    ...(answer?.cached && { cached: true }),
     ...(error && { error }),
   }),
   on: {

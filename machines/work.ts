@@ -11,7 +11,7 @@ import type { Json } from "../src/protocol/json.ts";
 import type { Message, ToolRequest } from "../src/protocol/messages.ts";
 import type { InputKind } from "../src/protocol/run.ts";
 
-export const workKinds = ["call", "tool", "sleep", "ask", "lookup"] as const;
+export const workKinds = ["call", "tool", "sleep", "ask", "lookup", "remember"] as const;
 export type WorkKind = (typeof workKinds)[number];
 
 /** One HTTP call to a model. */
@@ -33,6 +33,10 @@ export type CallInput = {
   readonly tools?: readonly string[] | undefined;
   /** The answer must be an object of the agent's output schema. */
   readonly structured?: boolean | undefined;
+  /** What earlier calls of this request have shown of the same answer: this one goes on from there. */
+  readonly continues?: string | undefined;
+  /** Not a call to a provider: this entry of the cache is told like a live answer. */
+  readonly cached?: Hit | undefined;
 };
 export type CallOutput = {
   readonly call: string;
@@ -44,6 +48,10 @@ export type CallOutput = {
   readonly value?: Json;
   /** Why the text is not what was asked for, in words for the model. */
   readonly problem?: string;
+  /** What validators that do not block have found. */
+  readonly notes?: readonly { readonly validator: string; readonly problem: string }[];
+  /** Its text was held back: nobody has seen it (`stream: "checked"`). */
+  readonly unseen?: boolean;
 };
 
 /** One use of a tool. Its arguments were validated and the supervisor has agreed before it is performed. */
@@ -68,9 +76,17 @@ export type AskInput = {
 };
 export type AskOutput = { readonly approve?: boolean; readonly reason?: string; readonly value?: Json; readonly amount_microusd?: number };
 
-/** Looks an answer up in the caches. */
-export type LookupInput = { readonly tier: string; readonly messages: readonly Message[] };
-export type LookupOutput = { readonly hit: CallOutput | null };
+/** What an answer depends on, beside the agent's definition: the same question in the caches. */
+export type Question = Pick<CallInput, "tier" | "messages" | "instructions" | "tools" | "structured">;
+
+/** Looks an answer up in the caches. With `stale` also one that is too old to be given while a model answers. */
+export type LookupInput = Question & { readonly stale?: boolean };
+export type LookupOutput = { readonly hit: Hit | null };
+/** An entry of a cache: which, found how, and the tier that gave it. */
+export type Hit = { readonly id: string; readonly kind: "exact" | "semantic"; readonly tier: string; readonly stale?: boolean };
+
+/** Keeps a good answer in the caches. */
+export type RememberInput = Question & { readonly answer: Pick<CallOutput, "call" | "text" | "value"> };
 
 /** What each kind of work is asked for with. */
 export type WorkInputs = {
@@ -79,6 +95,7 @@ export type WorkInputs = {
   readonly sleep: SleepInput;
   readonly ask: AskInput;
   readonly lookup: LookupInput;
+  readonly remember: RememberInput;
 };
 
 /**
@@ -88,9 +105,10 @@ export type WorkInputs = {
 export type WorkError = Omit<ErrorBody, "code"> & {
   readonly code: ErrorCode | "lost";
   readonly denied?: boolean;
-  /** Of a call: its id and how much of its text was shown. */
+  /** Of a call: its id and how much of its text was shown; the text itself where the agent goes on from it or keeps it. */
   readonly call?: string;
   readonly shown?: number;
+  readonly text?: string;
 };
 
 const work = <Output, Input>(kind: WorkKind): PromiseActorLogic<Output, Input> =>
@@ -102,6 +120,7 @@ export const tool = work<ToolOutput, ToolInput>("tool");
 export const sleep = work<SleepOutput, SleepInput>("sleep");
 export const ask = work<AskOutput, AskInput>("ask");
 export const lookup = work<LookupOutput, LookupInput>("lookup");
+export const remember = work<Json, RememberInput>("remember");
 
 /** A fact as a machine emits it: the runtime adds the actor's path (of a request also its name), the number and the time. */
 export type Emitted<T extends FactType> = Fact extends infer F
@@ -120,13 +139,16 @@ export type Answer = {
   readonly text: string | null;
   /** The object, when one was asked for. */
   readonly value?: Json;
+  /** The model tier that answered; `cached` for an old answer from a cache, `degraded` for the configured one. */
   readonly tier?: string;
+  /** It came from a cache. */
+  readonly cached?: boolean;
   readonly error?: ErrorBody;
 };
 
 /** The error of work as it is told to the world. */
 export function asError(error: WorkError): ErrorBody {
-  const { denied: _denied, call: _call, shown: _shown, code, ...body } = error;
+  const { denied: _denied, call: _call, shown: _shown, text: _text, code, ...body } = error;
   return { ...body, code: code === "lost" ? "interrupted" : code };
 }
 

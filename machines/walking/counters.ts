@@ -9,6 +9,7 @@ import type { AnyStateMachine } from "xstate";
 import { type AgentInput, agentMachine } from "../agent.ts";
 import { breakerMachine } from "../breaker.ts";
 import { type RequestInput, requestMachine } from "../request.ts";
+import type { RequestPolicy } from "../request-policy.ts";
 import { supervisorMachine } from "../supervisor.ts";
 import { type ToolUse, type ToolUseOutput, toolMachine } from "../tool.ts";
 import type { WorkError } from "../work.ts";
@@ -26,6 +27,18 @@ export type Counters = {
   readonly repeat?: (output: never, input: never) => unknown;
 };
 
+/** What of a policy its paths depend on. */
+const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, backoff }: RequestPolicy): unknown => [
+  retries,
+  onBudget,
+  onLength,
+  onCut,
+  degraded !== undefined,
+  cache === true,
+  judge?.tier,
+  backoff,
+];
+
 type ContextOf<M extends { config: { context?: unknown } }> = M extends { transition: (snapshot: infer S, ...rest: never[]) => unknown }
   ? S extends { context: infer C }
     ? C
@@ -39,7 +52,17 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     requestMachine,
     {
-      state: ({ tier, attempt, lost, topUps, calls, badAnswer }: Request) => [tier, attempt, lost, topUps, calls > 0, badAnswer],
+      state: ({ tier, attempt, lost, topUps, calls, continuations, parts, hit, badAnswer }: Request) => [
+        tier,
+        attempt,
+        lost,
+        topUps,
+        calls > 0,
+        continuations,
+        parts.length > 0,
+        hit !== null,
+        badAnswer,
+      ],
       end: ({ status, text, tools }: { status: string; text: string | null; tools: readonly { name: string; input: unknown }[] }) => [
         status,
         text === null,
@@ -47,15 +70,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         tools[0]?.name,
         tools[0]?.input,
       ],
-      shape: ({ tiers, retries, onBudget, degraded, structured, cache, tools }: RequestInput) => [
-        tiers,
-        retries,
-        onBudget,
-        degraded !== undefined,
-        structured === true,
-        cache === true,
-        tools,
-      ],
+      shape: ({ tiers, structured, tools, ...policy }: RequestInput) => [tiers, structured === true, tools, shapeOf(policy)],
     },
   ],
   [
@@ -74,15 +89,13 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         failure?.length,
       ],
       end: ({ status, text }: { status: string; text: string | null }) => [status, text === null],
-      shape: ({ tiers, retries, maxSteps, onBudget, degraded, structured, tools, parallelTools }: AgentInput) => [
+      shape: ({ tiers, maxSteps, structured, tools, parallelTools, ...policy }: AgentInput) => [
         tiers,
-        retries,
         maxSteps,
-        onBudget,
-        degraded !== undefined,
         structured === true,
         tools,
         parallelTools,
+        shapeOf(policy),
       ],
     },
   ],

@@ -5,8 +5,8 @@
 import { errorBody } from "../../src/protocol/errors.ts";
 import type { ToolRequest } from "../../src/protocol/messages.ts";
 import { maxUsesPerStep } from "../agent.ts";
-import { maxRetryAfterMs } from "../request.ts";
-import type { CallInput, CallOutput, WorkError, WorkKind } from "../work.ts";
+import { defaultBackoff } from "../request-policy.ts";
+import type { CallInput, CallOutput, LookupInput, WorkError, WorkKind } from "../work.ts";
 
 export type Outcome = { readonly label: string; readonly ok: boolean; readonly value: unknown };
 
@@ -19,6 +19,8 @@ export type Extent = "all" | "few";
 const few: ReadonlySet<string> = new Set([
   // call
   "good",
+  "passed",
+  "replayed",
   "as many tools as run",
   "invalid",
   "invalid otherwise",
@@ -35,7 +37,10 @@ const few: ReadonlySet<string> = new Set([
   "yes",
   "nobody answered",
   // lookup
+  "hit",
   "miss",
+  // remember
+  "kept",
 ]);
 
 export function outcomesOf(kind: WorkKind, input: unknown, extent: Extent): readonly Outcome[] {
@@ -48,7 +53,7 @@ const failed = (label: string, value: WorkError): Outcome => ({ label, ok: false
 
 const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcome[] } = {
   // The input of work is what its machine gave it; its type is the placeholder's in work.ts.
-  call: (input) => calls(input as CallInput),
+  call: (input) => ((input as CallInput).cached ? replays(input as CallInput) : calls(input as CallInput)),
   tool: () => [
     ok("returned", { output: 1, content: "1" }),
     failed("failed", errorBody("tool_failed", "it failed")),
@@ -68,12 +73,24 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     failed("deadline", errorBody("limit_hit", "the run's deadline is over")),
     failed("denied", { ...errorBody("limit_hit", "the run's deadline is over"), denied: true }),
   ],
-  lookup: () => [
-    ok("hit", { hit: { call: "c0", finish: "stop", text: "An answer from the cache." } }),
+  lookup: (input) => [
+    // The input of work has the type of its placeholder.
+    ok("hit", { hit: { id: "e1", kind: "exact", tier: (input as LookupInput).tier } }),
     ok("miss", { hit: null }),
     failed("failed", errorBody("unavailable", "the cache does not answer")),
   ],
+  remember: () => [ok("kept", null), failed("failed", errorBody("unavailable", "the cache does not answer"))],
 };
+
+/** An entry of a cache as a call: nothing of a provider can come of it. */
+function replays(input: CallInput): readonly Outcome[] {
+  const call = `c${input.attempt}`;
+  return [
+    ok("replayed", { call, finish: "stop", text: "An answer from the cache." }),
+    failed("gone", { ...errorBody("unavailable", "the entry is gone"), call, shown: 0 }),
+    failed("lost", { code: "lost", message: "the process died", retryable: true, call }),
+  ];
+}
 
 function calls(input: CallInput): readonly Outcome[] {
   const call = `c${input.attempt}`;
@@ -120,18 +137,19 @@ function calls(input: CallInput): readonly Outcome[] {
         ]
       : [answer("empty", { text: "" }), answer("empty otherwise", { text: " \n" })]),
     answer("cut at the token limit", { finish: "length" }),
+    ...(input.for === "internal" ? [answer("passed", { text: "PASS" })] : []),
     answer("refused", { finish: "refused", text: "" }),
     answer("filtered", { finish: "filtered", text: "An ans" }),
     error("429, wait 1 s", limited(1_000)),
-    error("429, wait as long as we would", limited(maxRetryAfterMs)),
-    error("429, wait too long", limited(maxRetryAfterMs * 120)),
+    error("429, wait as long as we would", limited(defaultBackoff.max_retry_after_ms)),
+    error("429, wait too long", limited(defaultBackoff.max_retry_after_ms * 120)),
     error("unavailable", errorBody("provider_unavailable", "503")),
     error("breaker open", { ...errorBody("provider_unavailable", "the breaker is open"), retryable: false }),
     error("rejected", errorBody("provider_rejected", "401")),
     error("context too long", errorBody("context_too_long", "too many tokens")),
     error("timeout", errorBody("timeout", "no first token")),
     error("interrupted before any text", errorBody("interrupted", "the stream broke")),
-    error("interrupted after text was shown", errorBody("interrupted", "the stream broke"), 6),
+    error("interrupted after text was shown", { ...errorBody("interrupted", "the stream broke"), text: "An ans" }, 6),
     error("cut at its hold", errorBody("truncated", "the output passed its hold"), 6),
     failed("lost", { code: "lost", message: "the process died", retryable: true, call }),
     error("deadline", errorBody("limit_hit", "the run's deadline is over"), 6),

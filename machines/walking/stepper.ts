@@ -14,7 +14,7 @@ import {
   type InspectionEvent,
   type Snapshot,
 } from "xstate";
-import { ask, call, lookup, sleep, tool, type WorkKind, workKinds } from "../work.ts";
+import { ask, call, lookup, remember, sleep, tool, type WorkKind, workKinds } from "../work.ts";
 
 /** A child that a machine started: work, or another machine. */
 export type Asked = {
@@ -60,6 +60,7 @@ const kinds = new Map<unknown, WorkKind>([
   [sleep, "sleep"],
   [ask, "ask"],
   [lookup, "lookup"],
+  [remember, "remember"],
 ]);
 
 export class Stepper {

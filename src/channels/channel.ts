@@ -2,7 +2,8 @@
  * The contract of channels: they tell readers what a run's owner publishes. A channel holds no queue per reader: a reader is
  * a position, facts are read again from the store when the channel no longer has them, text from the open calls.
  */
-import type { Event, Fact } from "../protocol/events.ts";
+import type { Fact } from "../protocol/events.ts";
+import type { Json } from "../protocol/json.ts";
 
 /** A call whose text is on its way. The owner appends; readers remember how far they have read. */
 export type OpenCall = {
@@ -12,8 +13,8 @@ export type OpenCall = {
   /** As sent: a surrogate pair is never split between two appends. */
   text: string;
   reasoning: string;
-  /** The object so far, of a structured answer. */
-  partial?: Event & { type: "partial" };
+  /** The object so far, of a structured answer, and how often it has grown. */
+  partial?: { readonly value: Json; readonly version: number };
 };
 
 /** What a channel knows of one run. */

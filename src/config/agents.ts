@@ -2,10 +2,12 @@
  * From what an agent's author wrote to what a run is pinned to. Owns the defaults of agents and their limits, and the default agents.
  */
 import { z } from "zod";
+import { defaultBackoff } from "../../machines/request-policy.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Limits, LimitsInput } from "../protocol/limits.ts";
 import { type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
+import { usedTier } from "./tiers.ts";
 import { exposedTools, type ToolGroups } from "./tool-groups.ts";
 
 /** 50 cents and 5 minutes are a bound for a run that nobody thought about. */
@@ -63,6 +65,7 @@ export function resolveAgents(agents: readonly AgentOptions[], parts: AgentParts
 function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
   const { name } = options;
   const tiers = tiersOf(options, parts.tiers);
+  const helpers = helpersOf(options, tiers, parts.tiers);
   const inputSchema = schemaOf(name, "input", options.input);
   const outputSchema = schemaOf(name, "output", options.output);
   return {
@@ -71,29 +74,65 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     instructions: options.instructions ?? "",
     machine: machineOf(options, parts.machines),
     tiers,
+    ...(helpers.length > 0 && { helpers }),
     tools: exposedTools(name, options.tools ?? [], parts.tools),
     limits: limitsOf(options.limits, parts.limits, tiers),
     ...(inputSchema !== undefined && { inputSchema }),
     ...(outputSchema !== undefined && { outputSchema }),
     retries: options.retries ?? 2,
+    ...(options.backoff && { backoff: { ...defaultBackoff, ...defined(options.backoff) } }),
     onBudget: options.on_budget ?? "stop",
+    ...endings(options),
+    ...(options.validators?.length && { validators: validatorNames(options) }),
+    ...(options.judge && { judge: options.judge }),
     ...(options.degraded !== undefined && { degraded: options.degraded }),
     parallelTools: options.parallel_tools ?? 4,
   };
 }
 
 function tiersOf({ name, tiers }: AgentOptions, all: readonly TierSpec[]): readonly TierSpec[] {
-  const there = all.map((tier) => tier.name).join(", ") || "none";
   if (!tiers) {
     if (all.length === 0) throw refused("tiers", `agent "${name}" has no tier: configure a provider or tiers`);
     return all;
   }
-  if (new Set(tiers).size < tiers.length) throw refused("tiers", `agent "${name}" names a tier twice: ${tiers.join(", ")}`);
-  return tiers.map((wanted) => {
-    const tier = all.find((candidate) => candidate.name === wanted);
-    if (!tier) throw refused("tiers", `agent "${name}" asks for the tier "${wanted}", which is not configured; there are: ${there}`);
-    return tier;
-  });
+  const uses = tiers.map((use) => (typeof use === "string" ? { tier: use } : use));
+  const names = uses.map(({ tier }) => tier);
+  if (new Set(names).size < names.length) throw refused("tiers", `agent "${name}" names a tier twice: ${names.join(", ")}`);
+  return uses.map((use) => usedTier(tierNamed(name, "tiers", use.tier, all), use));
+}
+
+function tierNamed(agentName: string, path: string, wanted: string, all: readonly TierSpec[]): TierSpec {
+  const tier = all.find((candidate) => candidate.name === wanted);
+  if (tier) return tier;
+  const there = all.map(({ name }) => name).join(", ") || "none";
+  throw refused(path, `agent "${agentName}" asks for the tier "${wanted}", which is not configured; there are: ${there}`);
+}
+
+/** The judge's tier, where the chain does not have it. */
+function helpersOf({ name, judge }: AgentOptions, chain: readonly TierSpec[], all: readonly TierSpec[]): readonly TierSpec[] {
+  if (!judge || chain.some((tier) => tier.name === judge.tier)) return [];
+  return [tierNamed(name, "judge.tier", judge.tier, all)];
+}
+
+/** What follows a broken or a cut answer; the defaults are left out. */
+function endings({ name, on_length, on_cut, stream }: AgentOptions): Pick<AgentSpec, "onLength" | "onCut" | "stream"> {
+  if (stream === "checked" && (on_length === "continue" || (on_cut !== undefined && on_cut !== "retract")))
+    throw refused(
+      "stream",
+      `agent "${name}": with stream "checked" nothing of an answer is shown before it is whole, so there is nothing to continue or keep; leave out on_length and on_cut`,
+    );
+  return {
+    ...(on_length === "continue" && { onLength: on_length }),
+    ...(on_cut !== undefined && on_cut !== "retract" && { onCut: on_cut }),
+    ...(stream === "checked" && { stream }),
+  };
+}
+
+function validatorNames({ name, validators = [] }: AgentOptions): readonly string[] {
+  const names = validators.map((validator) => validator.name);
+  const twice = names.find((one, i) => names.indexOf(one) !== i);
+  if (twice !== undefined) throw refused("validators", `agent "${name}" has two validators named "${twice}"; rename one`);
+  return names;
 }
 
 function machineOf({ name, machine = "agent" }: AgentOptions, machines: AgentParts["machines"]): string {
@@ -138,5 +177,7 @@ function schemaOf(name: string, key: "input" | "output", type: z.ZodType | undef
   // A JSON Schema is JSON by construction.
   return schema as Json;
 }
+
+const defined = <T extends object>(value: T): T => Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as T;
 
 const refused = (path: string, message: string): EscapementError => new EscapementError("invalid_request", message, { details: { path } });

@@ -8,6 +8,7 @@ import { limitsSchema } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions } from "../runtime/agent.ts";
 import type { Tool } from "../runtime/tool.ts";
+import type { Validator } from "../runtime/validator.ts";
 import type { Store } from "../stores/store.ts";
 import { secretSchema } from "./secret.ts";
 
@@ -57,6 +58,14 @@ const tokenPrice = z.strictObject({
 const hardwarePrice = z.strictObject({ usd_per_gpu_hour: usd, tokens_per_hour: z.number().positive() });
 const priceSetting = z.union([tokenPrice, hardwarePrice]);
 
+const timeouts = z.strictObject({
+  connect_ms: positive.optional(),
+  headers_ms: positive.optional(),
+  first_token_ms: positive.optional(),
+  idle_ms: positive.optional(),
+  total_ms: positive.optional(),
+});
+
 export const tierSettings = z.strictObject({
   provider: name,
   model: z.string().min(1),
@@ -67,15 +76,7 @@ export const tierSettings = z.strictObject({
   stream: z.boolean().optional(),
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
   parameters: z.record(z.string(), z.json()).optional(),
-  timeouts: z
-    .strictObject({
-      connect_ms: positive.optional(),
-      headers_ms: positive.optional(),
-      first_token_ms: positive.optional(),
-      idle_ms: positive.optional(),
-      total_ms: positive.optional(),
-    })
-    .optional(),
+  timeouts: timeouts.optional(),
 });
 export type TierSettings = z.infer<typeof tierSettings>;
 
@@ -84,19 +85,37 @@ const zodType = z.custom<z.ZodType>(
   "a zod schema (a JSON file cannot hold one: use escapement.config.ts)",
 );
 
+const tierUse = z.strictObject({
+  tier: z.string(),
+  instructions: z.string().optional(),
+  parameters: z.record(z.string(), z.json()).optional(),
+  max_output_tokens: positive.optional(),
+  timeouts: timeouts.optional(),
+});
+
 /** An agent as data, or what `agent()` made of it. */
 const agentSettings = z.strictObject({
   kind: z.literal("agent").optional(),
   name: z.string(),
   description: z.string().optional(),
   instructions: z.string().optional(),
-  tiers: z.array(z.string()).min(1).optional(),
+  tiers: z.array(z.string().or(tierUse)).min(1).optional(),
   tools: z.array(z.string()).optional(),
   input: zodType.optional(),
   output: zodType.optional(),
   limits: limitsSchema.optional(),
   retries: z.int().min(0).max(10).optional(),
-  on_budget: z.enum(["stop", "ask"]).optional(),
+  backoff: z
+    .strictObject({ first_ms: positive.optional(), max_ms: positive.optional(), max_retry_after_ms: positive.optional() })
+    .optional(),
+  on_budget: z.enum(["stop", "ask", "cheaper"]).optional(),
+  on_length: z.enum(["fail", "continue"]).optional(),
+  on_cut: z.enum(["retract", "continue", "keep"]).optional(),
+  stream: z.enum(["live", "checked"]).optional(),
+  validators: z
+    .array(z.custom<Validator>((value) => hasMethods(value, "check"), "a validator: an object with a name and check()"))
+    .optional(),
+  judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
   degraded: z.string().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   machine: z.string().optional(),

@@ -6,7 +6,7 @@ import { contextTokensOf, fromSetting, type PriceTable, priceOf } from "../money
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, Timeouts } from "../providers/provider.ts";
-import type { Price, TierSpec } from "../runtime/agent.ts";
+import type { Price, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
 import type { Preset, TierSettings } from "./schema.ts";
 
 /**
@@ -92,8 +92,6 @@ export function createTier(
   }
   const stream = settings.stream ?? true;
   const context = settings.context_tokens ?? contextTokensOf(configured.preset ?? configured.provider.name, settings.model);
-  const { connect_ms, headers_ms, first_token_ms, idle_ms, total_ms } = settings.timeouts ?? {};
-  const defaults = timeoutsOf(stream);
   return {
     name,
     provider: settings.provider,
@@ -104,15 +102,29 @@ export function createTier(
     stream,
     // `z.json()` has checked it.
     ...(settings.parameters && { parameters: settings.parameters as { readonly [key: string]: Json } }),
-    timeouts: {
-      connect: connect_ms ?? defaults.connect,
-      headers: headers_ms ?? defaults.headers,
-      firstToken: first_token_ms ?? defaults.firstToken,
-      idle: idle_ms ?? defaults.idle,
-      total: total_ms ?? defaults.total,
-    },
+    timeouts: timeoutsFrom(settings.timeouts ?? {}, timeoutsOf(stream)),
   };
 }
+
+/** A tier as one agent uses it. */
+export function usedTier(tier: TierSpec, use: TierUse): TierSpec {
+  const { instructions, parameters, max_output_tokens, timeouts = {} } = use;
+  return {
+    ...tier,
+    ...(instructions !== undefined && { instructions }),
+    ...(parameters && { parameters: { ...tier.parameters, ...parameters } }),
+    ...(max_output_tokens !== undefined && { maxOutputTokens: Math.min(max_output_tokens, tier.maxOutputTokens) }),
+    timeouts: timeoutsFrom(timeouts, tier.timeouts),
+  };
+}
+
+const timeoutsFrom = ({ connect_ms, headers_ms, first_token_ms, idle_ms, total_ms }: TimeoutsInput, defaults: Timeouts): Timeouts => ({
+  connect: connect_ms ?? defaults.connect,
+  headers: headers_ms ?? defaults.headers,
+  firstToken: first_token_ms ?? defaults.firstToken,
+  idle: idle_ms ?? defaults.idle,
+  total: total_ms ?? defaults.total,
+});
 
 /** By the provider's name in the configuration, by the name it gives itself, and at its own address by its preset. */
 function known(

@@ -91,6 +91,7 @@ const words: { readonly [kind in WorkKind]: string } = {
   sleep: "a wait",
   ask: "a person's answer",
   lookup: "the caches",
+  remember: "the caches to keep it",
 };
 
 function actionText(action: unknown): string {

@@ -3,11 +3,34 @@
  * ({@link AgentSpec}: plain JSON, stored once a version under its hash).
  */
 import type { z } from "zod";
+import type { Backoff, Judge } from "../../machines/request-policy.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
 import type { Timeouts } from "../providers/provider.ts";
 import type { ToolClass } from "./tool.ts";
+import type { Validator } from "./validator.ts";
+
+/** A tier as an agent uses it: what is said here holds for this agent only. */
+export type TierUse = {
+  /** Name of a tier in the configuration. */
+  readonly tier: string;
+  /** Instead of the agent's instructions. */
+  readonly instructions?: string | undefined;
+  /** Further parameters in the provider's own words, over the tier's. */
+  readonly parameters?: { readonly [key: string]: Json } | undefined;
+  readonly max_output_tokens?: number | undefined;
+  readonly timeouts?: TimeoutsInput | undefined;
+};
+
+/** Milliseconds; what is left out is the tier's. */
+export type TimeoutsInput = {
+  readonly connect_ms?: number | undefined;
+  readonly headers_ms?: number | undefined;
+  readonly first_token_ms?: number | undefined;
+  readonly idle_ms?: number | undefined;
+  readonly total_ms?: number | undefined;
+};
 
 export type AgentOptions = {
   /** `[a-z][a-z0-9-]{0,63}`. */
@@ -15,8 +38,8 @@ export type AgentOptions = {
   readonly description?: string;
   /** The system prompt. */
   readonly instructions?: string;
-  /** Names of tiers in the configuration, in order of preference: the fallback chain. Default: all configured tiers. */
-  readonly tiers?: readonly string[];
+  /** Tiers of the configuration, in order of preference: the fallback chain. Default: all configured tiers. */
+  readonly tiers?: readonly (string | TierUse)[];
   /** Names of tool groups. Together at most 10 tools. */
   readonly tools?: readonly string[];
   readonly input?: z.ZodType;
@@ -25,8 +48,20 @@ export type AgentOptions = {
   readonly limits?: LimitsInput;
   /** Retries a tier, after its first attempt; 2. */
   readonly retries?: number;
-  /** When the budget refuses a call: end as `exhausted`, or wait for a top-up. */
-  readonly on_budget?: "stop" | "ask";
+  /** Milliseconds before a retry: `first_ms` (250), doubled up to `max_ms` (8,000); longer `Retry-After` than 30,000 goes to the next tier. */
+  readonly backoff?: Partial<Backoff>;
+  /** When the budget refuses a call: end as `exhausted`, wait for a top-up, or try the next tier. */
+  readonly on_budget?: "stop" | "ask" | "cheaper";
+  /** When an answer was cut at its token limit: `fail` (with what there is), or `continue` (at most 3 times). */
+  readonly on_length?: "fail" | "continue";
+  /** When a stream broke after text was shown: `retract` it and answer anew, `continue` it, or `keep` it and end as failed. */
+  readonly on_cut?: "retract" | "continue" | "keep";
+  /** `checked`: the text of an answer is told only once it has passed every check of its call. */
+  readonly stream?: "live" | "checked";
+  /** Checks of an answer beyond its schema, in order. */
+  readonly validators?: readonly Validator[];
+  /** A model of this tier says whether an answer may be given. */
+  readonly judge?: Judge;
   /** Given, marked `degraded`, when no tier answered. */
   readonly degraded?: string;
   /** Tools of one turn that run at once; 4. */
@@ -48,7 +83,12 @@ export type TierSpec = {
   readonly stream: boolean;
   readonly parameters?: { readonly [key: string]: Json | undefined };
   readonly timeouts: Timeouts;
+  /** Instead of the agent's. */
+  readonly instructions?: string;
 };
+
+/** Every tier that a machine of this agent may name. */
+export const tiersOf = (spec: AgentSpec): readonly TierSpec[] => (spec.helpers ? [...spec.tiers, ...spec.helpers] : spec.tiers);
 
 /** Nano-dollars a token. */
 export type Rates = {
@@ -78,13 +118,23 @@ export type AgentSpec = {
   readonly instructions: string;
   /** `name@revision`. */
   readonly machine: string;
+  /** The fallback chain. */
   readonly tiers: readonly TierSpec[];
+  /** Tiers that its machines call beside the chain: the judge's. */
+  readonly helpers?: readonly TierSpec[];
   readonly tools: readonly AgentToolSpec[];
   readonly limits: Limits;
   readonly inputSchema?: Json;
   readonly outputSchema?: Json;
   readonly retries: number;
-  readonly onBudget: "stop" | "ask";
+  readonly backoff?: Backoff;
+  readonly onBudget: "stop" | "ask" | "cheaper";
+  readonly onLength?: "continue";
+  readonly onCut?: "continue" | "keep";
+  readonly stream?: "checked";
+  /** Names of the validators. */
+  readonly validators?: readonly string[];
+  readonly judge?: Judge;
   readonly degraded?: string;
   readonly parallelTools: number;
 };

@@ -40,6 +40,7 @@ function toolProblem(use: ToolInput, tool: Tool | undefined, spec: AgentSpec): E
 }
 
 function callProblem(input: CallInput, spec: AgentSpec, sensitive: boolean, providers: ReadonlyMap<string, Provider>): ErrorBody | null {
+  if (input.cached) return null;
   const tier = tierOf(spec, input.tier);
   const provider = tier && providers.get(tier.provider);
   // The interpreter answers for a provider that this process does not have: another one may.

@@ -16,10 +16,11 @@ import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
 import { Uncapped, Unwalkable, type Walk, walk, worstOf } from "../../machines/bounds.ts";
 import { requestMachine } from "../../machines/request.ts";
+import { policyOf } from "../../machines/request-policy.ts";
 import { worstCase } from "../money/prices.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
-import type { AgentSpec, Rates, TierSpec } from "./agent.ts";
+import { type AgentSpec, type Rates, type TierSpec, tiersOf } from "./agent.ts";
 import type { MachineInput } from "./machine-input.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
@@ -41,18 +42,18 @@ export function boundsOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachi
   // What a person may grant on top pays for more tokens.
   const budgetNano = spec.onBudget === "ask" ? Number.POSITIVE_INFINITY : limits.max_cost_microusd * 1_000;
   const of = (tier: TierSpec): PerCall => perCall(tier, limits);
-  const largest = (pick: (call: PerCall) => number): number => calls * Math.max(0, ...spec.tiers.map((tier) => pick(of(tier))));
+  const largest = (pick: (call: PerCall) => number): number => calls * Math.max(0, ...tiersOf(spec).map((tier) => pick(of(tier))));
   return {
     calls,
     input_tokens: least(
       most?.input_tokens,
       largest((call) => call.inputTokens),
-      affordable(budgetNano, spec.tiers, ({ inputNano, cachedNano, cacheWriteNano }) => Math.min(inputNano, cachedNano, cacheWriteNano)),
+      affordable(budgetNano, tiersOf(spec), ({ inputNano, cachedNano, cacheWriteNano }) => Math.min(inputNano, cachedNano, cacheWriteNano)),
     ),
     output_tokens: least(
       most?.output_tokens,
       largest((call) => call.outputTokens),
-      affordable(budgetNano, spec.tiers, ({ outputNano }) => outputNano),
+      affordable(budgetNano, tiersOf(spec), ({ outputNano }) => outputNano),
     ),
     tool_calls: least(most?.tool_calls, limits.max_tool_calls),
     cost_microusd: Math.min(Math.ceil(least(most?.cost_microusd, largest((call) => call.costNano) / 1_000)), limits.max_cost_microusd),
@@ -88,7 +89,7 @@ const keptWorstCases = 64;
 function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
   const of = (price: (work: string) => number): number => worstInSteps(machine, spec, limits.max_steps, price);
   const only = (kind: string) => of((work) => (work === kind ? 1 : 0));
-  const calls = new Map(spec.tiers.map((tier) => [`${callPrefix}${tier.name}`, perCall(tier, limits)]));
+  const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perCall(tier, limits)]));
   const dearest = [...calls.values()].reduce(atLeast, noCall);
   // A machine may name a tier that the agent does not have; its call fails, and counts as the dearest.
   const eachCall = (pick: (call: PerCall) => number) => (work: string) =>
@@ -193,10 +194,8 @@ export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
     input: "",
     messages: [{ role: "user", content: "" }],
     tiers: spec.tiers.map(({ name }) => name),
-    retries: spec.retries,
     maxSteps: steps,
-    onBudget: spec.onBudget,
-    ...(spec.degraded !== undefined && { degraded: "" }),
+    ...policyOf(spec),
     ...(spec.outputSchema !== undefined && { structured: true }),
     tools: kinds.map(({ approval }) => ({ name: approval ? "asked" : "plain", approval })),
     parallelTools: spec.parallelTools,

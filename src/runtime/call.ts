@@ -15,9 +15,10 @@ import type { Json } from "../protocol/json.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
 import type { AgentSpec, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
-import { inputTokens, tierOf, visibleTools } from "./reserve.ts";
+import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
 import type { Account } from "./run.ts";
-import { parseAnswer } from "./structured.ts";
+import { looseJson, parseAnswer } from "./structured.ts";
+import { type Complaints, type Validator, validate } from "./validator.ts";
 
 export type CallDeps = {
   readonly providers: ReadonlyMap<string, Provider>;
@@ -25,6 +26,7 @@ export type CallDeps = {
   readonly retries: RetryBudget;
   /** The schema that validates a structured answer of this agent. */
   readonly answerSchema: (spec: AgentSpec) => z.ZodType | undefined;
+  readonly validatorsOf: (spec: AgentSpec) => readonly Validator[];
   /** Monotonic milliseconds. */
   readonly clock: () => number;
 };
@@ -53,6 +55,10 @@ export class Call {
   /** Half of a surrogate pair that waits for the other. */
   private half = "";
   private begun = false;
+  /** Nothing of it is told before it has passed its checks. */
+  private readonly isHeld: boolean;
+  /** From this length of the text on, the object so far is told again. */
+  private nextPartial = 1;
 
   /** The call, ready to begin; or the error as which it ends without having been made. */
   static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter): Call | WorkError {
@@ -105,6 +111,7 @@ export class Call {
     this.tier = found.tier;
     this.provider = found.provider;
     this.key = found.key;
+    this.isHeld = work.spec.stream === "checked" && found.input.for === "answer";
     this.startedAt = deps.clock();
   }
 
@@ -122,7 +129,7 @@ export class Call {
       });
       const take = (element: ProviderElement): void => {
         if (element.type === "end") {
-          resume(Effect.succeed(this.ended(element)));
+          resume(this.ended(element));
           return;
         }
         this.take(element);
@@ -173,7 +180,16 @@ export class Call {
     }
     if (ready === "") return;
     this.text += ready;
+    if (this.isHeld) return;
     this.report.text(ready);
+    if (this.input.structured && this.text.length >= this.nextPartial) this.tellPartial();
+  }
+
+  /** The object so far. Reading it takes as long as the text is, so it is read again when the text has grown by a tenth. */
+  private tellPartial(): void {
+    this.nextPartial = Math.ceil(this.text.length * 1.1) + 8;
+    const value = looseJson((this.input.continues ?? "") + this.text);
+    if (typeof value === "object" && value !== null) this.report.partial(value);
   }
 
   private isWithinHold(): boolean {
@@ -182,15 +198,39 @@ export class Call {
     return length <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
   }
 
-  private ended(end: ProviderEnd): Outcome {
+  private ended(end: ProviderEnd): Effect.Effect<Outcome> {
     if (this.half !== "") {
       // The other half never came; alone it is no character.
       this.half = "";
       this.text += "\ufffd";
-      this.report.text("\ufffd");
+      if (!this.isHeld) this.report.text("\ufffd");
     }
-    if (end.error) return this.failed({ ...end.error, message: end.error.message }, end);
+    if (end.error) return Effect.succeed(this.failed({ ...end.error, message: end.error.message }, end));
     this.deps.health.report(this.key, "ok");
+    const structured = this.structured(end);
+    const validators = this.validators(end, structured);
+    if (validators.length === 0) return Effect.succeed(this.answered(end, structured));
+    const answer = { text: this.wholeText, ...(structured && "value" in structured && { value: structured.value }) };
+    return Effect.map(
+      Effect.promise((signal) => validate(validators, answer, { messages: this.input.messages, agent: this.work.spec.name, signal })),
+      (complaints) => this.answered(end, structured, complaints),
+    );
+  }
+
+  /** What there is to ask of the answer beyond its form. */
+  private validators(end: ProviderEnd, structured: { value: Json } | { problem: string } | undefined): readonly Validator[] {
+    if (this.input.for !== "answer" || end.finish !== "stop" || end.tools?.length || (structured && "problem" in structured)) return [];
+    return this.text.trim() === "" ? [] : this.deps.validatorsOf(this.work.spec);
+  }
+
+  private answered(
+    end: ProviderEnd,
+    structured: { value: Json } | { problem: string } | undefined,
+    { problem, notes }: Complaints = {},
+  ): Outcome {
+    const fault = problem ?? (structured && "problem" in structured ? structured.problem : undefined);
+    const isUnseen = this.isHeld && (fault !== undefined || !["stop", "tools"].includes(end.finish));
+    if (this.isHeld && !isUnseen && this.text !== "") this.report.text(this.text);
     const output: CallOutput = {
       call: callId(this.work.ask.ordinal),
       // `error` has an error, handled above.
@@ -198,7 +238,9 @@ export class Call {
       text: this.text,
       ...(end.tools?.length && { tools: end.tools }),
       ...(end.opaque && { opaque: end.opaque }),
-      ...this.structured(end),
+      ...(fault === undefined ? structured : { problem: fault }),
+      ...(notes && { notes }),
+      ...(isUnseen && { unseen: true }),
     };
     return { ok: true, value: output, account: this.chargedFor(end) };
   }
@@ -209,7 +251,8 @@ export class Call {
     const value: WorkError = {
       ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
       call: callId(this.work.ask.ordinal),
-      shown: this.text.length,
+      shown: this.isHeld ? 0 : this.text.length,
+      ...(this.work.spec.onCut && !this.isHeld && this.text !== "" && { text: this.text }),
     };
     return { ok: false, value: value, account: end ? this.chargedFor(end) : this.account() };
   }
@@ -219,12 +262,17 @@ export class Call {
     const schema = this.deps.answerSchema(this.work.spec);
     if (!schema) return undefined;
     try {
-      const parsed = parseAnswer(this.text, schema);
+      const parsed = parseAnswer(this.wholeText, schema);
       // What the machine gets is what JSON gives back.
       return parsed.ok ? { value: JSON.parse(JSON.stringify(parsed.value)) as Json } : { problem: parsed.problem };
     } catch (error) {
       return { problem: `The answer could not be checked: ${error instanceof Error ? error.message : String(error)}` };
     }
+  }
+
+  /** With what earlier calls have shown of the same answer. */
+  private get wholeText(): string {
+    return (this.input.continues ?? "") + this.text;
   }
 
   // --- money
@@ -278,7 +326,7 @@ export class Call {
 
   private request(): ProviderRequest {
     const { input, tier, work } = this;
-    const instructions = input.instructions ?? work.spec.instructions;
+    const instructions = instructionsOf(input, work.spec);
     const tools = visibleTools(work.spec, input.tools);
     return {
       model: tier.model,

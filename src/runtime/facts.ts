@@ -2,13 +2,14 @@
  * The facts about work, made from asks and outcomes: `call.*`, `tool.*`, `input.*`. Machines emit only what they alone know.
  * A fact here is without `run` and `seq`: the writer gives those.
  */
-import type { CallOutput, ToolOutput, WorkError } from "../../machines/work.ts";
+import type { CallInput, CallOutput, ToolOutput, WorkError } from "../../machines/work.ts";
 import { asError } from "../../machines/work.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId, toolId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Usage } from "../protocol/run.ts";
 import type { AgentSpec } from "./agent.ts";
+import { tierOf } from "./reserve.ts";
 import type { Account, ActorFact, Ask, AskOf } from "./run.ts";
 
 export type NewFact = ActorFact & { readonly at: string };
@@ -35,14 +36,13 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
   switch (ask.kind) {
     case "call": {
       const input = ask.input;
-      const model = spec.tiers.find((tier) => tier.name === input.tier)?.model ?? "";
       return {
         type: "call.started",
         ...base,
         call: callId(ask.ordinal),
         for: input.for,
         step: input.step,
-        model,
+        model: modelOf(input, spec),
         tier: input.tier,
         attempt: input.attempt,
       };
@@ -117,9 +117,9 @@ export function stoppedFact(ask: Ask, spec: AgentSpec, at: string, account: Acco
   const base = { at, actor: askerOf(ask) };
   switch (ask.kind) {
     case "call": {
-      const { tier } = ask.input;
-      const model = account?.model ?? spec.tiers.find((candidate) => candidate.name === tier)?.model ?? "";
-      return { ...base, type: "call.finished", call: callId(ask.ordinal), finish: "cancelled", text, model, ...accountFields(account) };
+      const model = account?.model ?? modelOf(ask.input, spec);
+      const fact = { ...base, type: "call.finished", call: callId(ask.ordinal), finish: "cancelled", text, model };
+      return { ...fact, ...accountFields(account), ...cachedFields(ask.input) };
     }
     case "tool": {
       const { name } = ask.input;
@@ -159,21 +159,26 @@ function callFinished(
   { value, account, text }: Ending,
   error: WorkError | null,
 ): { type: string; [key: string]: unknown } {
-  const { tier } = ask.input;
-  const model = account?.model || spec.tiers.find((candidate) => candidate.name === tier)?.model || "";
+  const model = account?.model || modelOf(ask.input, spec);
   const fact = { type: "call.finished", call: callId(ask.ordinal) };
-  if (error?.code === "lost") return { ...fact, finish: "lost", model, ...accountFields(account) };
-  if (error) return { ...fact, finish: "error", text: text ?? "", error: asError(error), model, ...accountFields(account) };
+  const charged = { ...accountFields(account), ...cachedFields(ask.input) };
+  if (error?.code === "lost") return { ...fact, finish: "lost", model, ...charged };
+  if (error) return { ...fact, finish: "error", text: text ?? "", error: asError(error), model, ...charged };
   const output = value as unknown as CallOutput;
   return {
     ...fact,
     finish: output.finish,
-    text: output.text,
+    // What was held back is no text of the call: nobody has seen it.
+    text: output.unseen ? "" : output.text,
     ...(output.tools?.length && { tools: output.tools }),
     model,
-    ...accountFields(account),
+    ...charged,
   };
 }
+
+const modelOf = (input: CallInput, spec: AgentSpec): string => tierOf(spec, input.cached?.tier ?? input.tier)?.model ?? "";
+
+const cachedFields = ({ cached }: CallInput): object => (cached ? { cached: true, ...(cached.stale && { stale: true }) } : {});
 
 const accountFields = (account: Account | undefined): object => ({
   usage: account ? usageOf(account) : { input_tokens: 0, cached_tokens: 0, output_tokens: 0, estimated: false },

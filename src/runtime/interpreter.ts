@@ -34,6 +34,8 @@ export type Reporter = {
   /** More text of a call, as it is shown. Never splits a surrogate pair. */
   text(text: string): void;
   reasoning(text: string): void;
+  /** The object so far, of a structured answer. */
+  partial(value: Json): void;
   progress(message: string, done?: number, total?: number): void;
 };
 
@@ -53,6 +55,7 @@ export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: Age
   return {
     perform(work, report) {
       if (work.ask.kind === "call") {
+        if (work.ask.input.cached) return free(Effect.succeed(failure("unavailable", "the cache no longer has this answer")), report);
         const call = Call.of(deps, work, work.ask.input, report);
         if (call instanceof Call) return { stop: run(call.effect, report), account: () => call.account() };
         return free(Effect.succeed({ ok: false, value: call }), report);
@@ -63,8 +66,8 @@ export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: Age
         if (!tool) return free(Effect.succeed(failure("tool_not_found", `there is no tool "${name}" in this process`)), report);
         return free(performTool(tool, work, work.ask.input.input, report, deps.clock), report);
       }
-      // No cache is configured in this version: a lookup finds nothing.
-      return free(Effect.succeed({ ok: true, value: { hit: null } }), report);
+      // No cache is configured: a lookup finds nothing, and nothing is kept.
+      return free(Effect.succeed({ ok: true, value: work.ask.kind === "lookup" ? { hit: null } : null }), report);
     },
   };
 }

@@ -3,6 +3,7 @@
  * Pure: a replay builds the same from what is stored.
  */
 import type { AgentInput } from "../../machines/agent.ts";
+import { policyOf } from "../../machines/request-policy.ts";
 import type { SupervisorInput } from "../../machines/supervisor.ts";
 import type { Json } from "../protocol/json.ts";
 import type { InputMessage, Message } from "../protocol/messages.ts";
@@ -17,10 +18,8 @@ export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonl
     input: info.input,
     messages: [...history, ...messagesOf(info.input)],
     tiers: spec.tiers.map(({ name }) => name),
-    retries: spec.retries,
     maxSteps: info.limits.max_steps,
-    onBudget: spec.onBudget,
-    ...(spec.degraded !== undefined && { degraded: spec.degraded }),
+    ...policyOf(spec),
     ...(spec.outputSchema !== undefined && { structured: true }),
     tools: spec.tools.map(({ name, approval }) => ({ name, approval })),
     parallelTools: spec.parallelTools,

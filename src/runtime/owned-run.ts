@@ -9,7 +9,7 @@
  *  4. Once dropped (fenced, lease over, quarantined) it does nothing any more.
  */
 import type { InspectionEvent } from "xstate";
-import type { WorkError } from "../../machines/work.ts";
+import type { CallOutput, WorkError } from "../../machines/work.ts";
 import type { Channel, OpenCall } from "../channels/channel.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId } from "../protocol/ids.ts";
@@ -29,7 +29,7 @@ import {
   type TurnEntry,
 } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
-import { endedFact, factOf, groupOf, type NewFact, refusedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
+import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import type { Reserving } from "./reserve.ts";
@@ -413,6 +413,11 @@ export class OwnedRun {
     const value = outcome ? outcome.value : (input as { value: Json }).value;
     const fact = endedFact(ask, this.spec, iso, { ok, value, account, text });
     if (fact) facts.push(fact);
+    if (ok && ask.kind === "call") {
+      const { notes = [] } = value as unknown as CallOutput;
+      for (const note of notes)
+        facts.push({ type: "data", at: iso, actor: askerOf(ask), name: "validation", data: { call: callId(ask.ordinal), ...note } });
+    }
     if (fact && ask.kind === "call") this.keepText(ask, typeof fact.text === "string" ? fact.text : "");
     this.forget(ask.ordinal);
   }
@@ -445,7 +450,7 @@ export class OwnedRun {
   }
 
   private keepText(ask: AskOf<"call">, text: string): void {
-    if (ask.input.for === "answer" && text !== "") this.lastAnswer = { ordinal: ask.ordinal, text };
+    if (ask.input.for === "answer" && text !== "") this.lastAnswer = { ordinal: ask.ordinal, text: (ask.input.continues ?? "") + text };
   }
 
   private of(ordinal: number): Open {
@@ -490,6 +495,7 @@ export class OwnedRun {
       output,
       ...(end.error && { error: end.error }),
       ...(end.tier !== undefined && { tier: end.tier }),
+      ...(end.cached && { cached: true }),
     };
     return {
       type: "run.finished",
@@ -628,6 +634,11 @@ export class OwnedRun {
         reasoning: (text) => {
           if (!open.call) return;
           open.call.reasoning += text;
+          this.deps.channel.nudge(this.id);
+        },
+        partial: (value) => {
+          if (!open.call) return;
+          open.call.partial = { value, version: (open.call.partial?.version ?? 0) + 1 };
           this.deps.channel.nudge(this.id);
         },
         progress: (message, done, total) =>

@@ -22,7 +22,7 @@ const pollMs = 1_000;
 
 const none: readonly Fact[] = [];
 
-type Following = { offset: number; reasoning: number; wanted: boolean };
+type Following = { offset: number; reasoning: number; partial?: number; wanted: boolean };
 
 /** `record`: the run as the store had it when the reader came. Throws `invalid_request` for a cursor that cannot be. */
 export function readEvents(
@@ -158,6 +158,12 @@ export function readEvents(
           text: open.text.slice(offset),
         });
         call.offset = open.text.length;
+      }
+      if (open.partial && open.partial.version !== call.partial) {
+        // Only the type of the schema's JSON has no readonly lists.
+        const { value } = open.partial as { value: (Event & { type: "partial" })["value"] };
+        events.push({ run, seq, type: "partial", at, actor: open.actor, call: open.call, value });
+        call.partial = open.partial.version;
       }
     }
   };

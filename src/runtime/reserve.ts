@@ -33,14 +33,19 @@ export function visibleTools(spec: AgentSpec, names: readonly string[] | undefin
   return tools;
 }
 
-export const tierOf = (spec: AgentSpec, name: string): TierSpec | undefined => spec.tiers.find((tier) => tier.name === name);
+export const tierOf = (spec: AgentSpec, name: string): TierSpec | undefined =>
+  spec.tiers.find((tier) => tier.name === name) ?? spec.helpers?.find((tier) => tier.name === name);
+
+/** The system prompt of a call: the machine's own, else the tier's, else the agent's. */
+export const instructionsOf = (input: CallInput, spec: AgentSpec): string =>
+  input.instructions ?? tierOf(spec, input.tier)?.instructions ?? spec.instructions;
 
 /** Upper bound of a call's input tokens. */
 export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provider): number {
   const tools = visibleTools(spec, input.tools);
   return countInput(
     {
-      instructions: input.instructions ?? spec.instructions,
+      instructions: instructionsOf(input, spec),
       messages: input.messages,
       model: tierOf(spec, input.tier)?.model,
       ...(tools && { tools }),
@@ -54,6 +59,8 @@ export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provide
 export function reserving(providers: ReadonlyMap<string, Provider>, budgets: BudgetLimits, now: () => number): Reserving {
   return (ask, spec, info) => {
     const input = ask.input;
+    // What is told from a cache costs nothing.
+    if (input.cached) return undefined;
     const tier = tierOf(spec, input.tier);
     const provider = tier && providers.get(tier.provider);
     if (!tier || !provider) return undefined;

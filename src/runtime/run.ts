@@ -272,14 +272,15 @@ export class LiveRun {
   private supervise(ask: Live): void {
     if (!this.live.has(ask.ordinal) || this.root?.getSnapshot().status !== "active") return;
     const { problem } = ask;
-    const attempt = ask.kind === "call" ? ask.input.attempt : undefined;
+    const call = ask.kind === "call" ? ask.input : undefined;
     const asked: WorkAsked = {
       type: "work.asked",
       ordinal: ask.ordinal,
       kind: ask.kind,
       at: this.at,
       depth: this.of(ask.ref).depth,
-      isStep: attempt === 1,
+      isStep: call?.attempt === 1,
+      ...(call?.cached && { isCached: true }),
       ...(problem && { problem }),
     };
     this.denials = [];

@@ -41,6 +41,7 @@ import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
 import type { Tool } from "./tool.ts";
+import type { Validator } from "./validator.ts";
 import { type Caller, isVisible, visibleTo } from "./visibility.ts";
 import { supervise } from "./work-logic.ts";
 
@@ -154,6 +155,7 @@ export class Runtime implements Runs {
           health: this.breakers,
           retries: new RetryBudget(clock),
           answerSchema: (spec) => this.answerSchema(spec),
+          validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
         }),
@@ -552,6 +554,15 @@ export class Runtime implements Runs {
     const defined = this.agentsByName.get(spec.name);
     if (defined?.spec === spec) return defined.options.output;
     return spec.outputSchema === undefined ? undefined : z.fromJSONSchema(spec.outputSchema as Parameters<typeof z.fromJSONSchema>[0]);
+  }
+
+  /** Validators are code: an older definition has those of its names that are still there. */
+  private validators(spec: AgentSpec): readonly Validator[] {
+    if (!spec.validators) return [];
+    const known = this.agentsByName.get(spec.name)?.options.validators ?? [];
+    return spec.validators.map(
+      (name) => known.find((validator) => validator.name === name) ?? { name, check: () => `the check "${name}" is not in this process` },
+    );
   }
 
   private idempotency(key: string | undefined, route: string, body: Json, caller: Caller): Idempotency | undefined {

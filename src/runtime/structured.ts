@@ -15,7 +15,8 @@ export function parseAnswer(text: string, schema: z.ZodType): Parsed {
     : { ok: false, problem: `The JSON does not fit the schema:\n${z.prettifyError(parsed.error)}` };
 }
 
-function looseJson(text: string): Json | undefined {
+/** The JSON in a text, also where it is wrapped in words, fenced, broken or cut off. */
+export function looseJson(text: string): Json | undefined {
   const trimmed = text.trim();
   const fenced = /```(?:json)?\s*\n([\s\S]*?)```/.exec(trimmed)?.[1];
   const from = trimmed.search(/[[{]/);

@@ -6,7 +6,7 @@ import type { AnyStateMachine } from "xstate";
 import { findings, transitionsOf, Uncapped, Unwalkable, type Walk, walk } from "../../machines/bounds.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
-import type { AgentSpec } from "./agent.ts";
+import { type AgentSpec, tiersOf } from "./agent.ts";
 import { assumedContextTokens, boundsOf, machineOf, type Unlimited, walkedInput, worstCaseOf } from "./bounds.ts";
 
 export type Verification = {
@@ -140,7 +140,7 @@ function reasons(bounds: Bounds, most: Unlimited | undefined, spec: AgentSpec, l
   const { steps = 0, calls = 0 } = most ?? {};
   const asks =
     `${plural(steps, "step")} of ${plural(Math.ceil(calls / Math.max(1, steps)), "call")}: ${plural(spec.tiers.length, "tier")} × ` +
-    `${plural(1 + spec.retries, "attempt")}, and those that were lost${spec.onBudget === "ask" ? " or topped up" : ""}`;
+    `${plural(1 + spec.retries, "attempt")}, and those that ${andThose(spec)}`;
   const tokens = (meter: "input_tokens" | "output_tokens", most: string): string =>
     bounds[meter] % Math.max(1, bounds.calls) === 0 ? `limits.max_calls × ${most}` : "what the budget pays for at most";
   return {
@@ -161,11 +161,19 @@ function reasons(bounds: Bounds, most: Unlimited | undefined, spec: AgentSpec, l
   };
 }
 
+const andThose = ({ onBudget, onLength, judge }: AgentSpec): string =>
+  new Intl.ListFormat("en", { type: "disjunction" }).format([
+    "were lost",
+    ...(onBudget === "ask" ? ["topped up"] : []),
+    ...(onLength === "continue" ? ["went on with a cut answer"] : []),
+    ...(judge ? ["judge"] : []),
+  ]);
+
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 function assumptionsOf(spec: AgentSpec): readonly string[] {
   return [
-    ...spec.tiers.flatMap(({ name, contextTokens }) =>
+    ...tiersOf(spec).flatMap(({ name, contextTokens }) =>
       contextTokens === undefined
         ? [`tier "${name}": ${grouped(assumedContextTokens)} tokens of input at most; its context is not known`]
         : [],

@@ -6,7 +6,7 @@
  * found through the actor's system.
  */
 import type { ActorLogic, ActorRefFrom, AnyActorRef, AnyStateMachine, Snapshot } from "xstate";
-import { ask, call, lookup, sleep, tool, type WorkError, type WorkKind } from "../../machines/work.ts";
+import { ask, call, lookup, remember, sleep, tool, type WorkError, type WorkKind } from "../../machines/work.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 
@@ -61,6 +61,7 @@ const provided = new Map<unknown, unknown>([
   [sleep, logicOf("sleep")],
   [ask, logicOf("ask")],
   [lookup, logicOf("lookup")],
+  [remember, logicOf("remember")],
 ]);
 
 /** The machine with its work, and that of the machines it invokes, provided. The same machine gives the same result. */

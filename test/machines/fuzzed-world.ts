@@ -75,7 +75,7 @@ const spec = (name: string, more: Partial<AgentSpec>): AgentSpec => ({
   name,
   description: "",
   instructions: "Be brief.",
-  machine: "agent@1",
+  machine: "agent@2",
   tiers,
   tools: [],
   limits: {
@@ -93,8 +93,8 @@ const spec = (name: string, more: Partial<AgentSpec>): AgentSpec => ({
   ...more,
 });
 export const agents: readonly AgentSpec[] = [
-  spec("single", { machine: "single@1" }),
-  spec("one-tier", { machine: "single@1", tiers: tiers.slice(1, 2), retries: 0, degraded: "Sorry." }),
+  spec("single", { machine: "single@2" }),
+  spec("one-tier", { machine: "single@2", tiers: tiers.slice(1, 2), retries: 0, degraded: "Sorry." }),
   spec("structured", { outputSchema: { type: "object" }, retries: 1 }),
   spec("tools", { tools: shown, tiers: tiers.slice(0, 2), retries: 1 }),
   spec("topped-up", { tools: shown, tiers: tiers.slice(0, 1), onBudget: "ask" }),

@@ -60,6 +60,13 @@ const health: readonly Message[] = [
   { label: "abandoned", event: { type: "abandoned", at: 1 } },
 ];
 
+/** Policies that are switched on by agents; each walk has some of them. */
+const policies = [
+  { onBudget: "cheaper", onLength: "continue", onCut: "continue", degraded: "Sorry." },
+  { onCut: "keep", judge: { tier: "j", criteria: "It is true." }, cache: true },
+  { onLength: "continue", onCut: "continue", judge: { tier: "j", criteria: "It is true." }, structured: true },
+] as const;
+
 /** Every machine, with the walks that together cover it. */
 export const walked: readonly { readonly name: string; readonly machine: AnyStateMachine; readonly walks: () => readonly Walk[] }[] = [
   {
@@ -70,6 +77,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(requestMachine, { input: request }),
       walk(requestMachine, { input: { ...request, tiers: ["a", "b"], structured: true } }),
       walk(requestMachine, { input: { ...request, tiers: ["a"], retries: 1, onBudget: "ask", degraded: "Sorry.", cache: true } }),
+      ...policies.map((policy) => walk(requestMachine, { input: { ...request, tiers: ["a", "b"], retries: 1, ...policy } })),
     ],
   },
   {
@@ -79,6 +87,9 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(requestMachine, { input: { ...request, tools: undefined, tiers: [] } }),
       walk(requestMachine, { input: { ...request, tools: undefined } }),
       walk(requestMachine, { input: { ...request, tools: undefined, tiers: ["a"], onBudget: "ask", degraded: "Sorry.", cache: true } }),
+      ...policies.map((policy) =>
+        walk(requestMachine, { input: { ...request, tools: undefined, tiers: ["a", "b"], retries: 1, ...policy } }),
+      ),
     ],
   },
   {

@@ -44,10 +44,12 @@ export const failureHasAnError: Invariant = (path) => {
 
 // --- a request
 
-const callsOf = (path: Path): { at: number; input: CallInput; end?: { at: number; ok: boolean; value: unknown } }[] => {
+const allCallsOf = (path: Path): { at: number; input: CallInput; end?: { at: number; ok: boolean; value: unknown } }[] => {
   const ends = outcomesOf(path, "call");
   return asksOf(path, "call").map(({ at, input }, i) => ({ at, input: input as CallInput, ...(ends[i] && { end: ends[i] }) }));
 };
+/** Calls to a provider for the answer: no judge's, and none that is told from a cache. */
+const callsOf = (path: Path) => allCallsOf(path).filter(({ input }) => input.for === "answer" && input.cached === undefined);
 const requestInput = (path: Path): RequestInput => path.input as RequestInput;
 
 export const callsOneAtATime: Invariant = (path) =>
@@ -60,13 +62,14 @@ export const callsAreCapped: Invariant = (path) => {
   const toppedUp = outcomesOf(path, "ask").filter(({ ok }) => ok).length;
   for (const tier of tiers) {
     const here = calls.filter(({ input }) => input.tier === tier).length;
-    if (here > 1 + retries + Math.min(lost, 2) + Math.min(toppedUp, 3)) return `${here} calls of ${tier}`;
+    const continued = calls.filter(({ end }) => end?.ok && (end.value as CallOutput).finish === "length").length;
+    if (here > 1 + retries + Math.min(lost, 2) + Math.min(toppedUp, 3) + Math.min(continued, 3)) return `${here} calls of ${tier}`;
   }
   return null;
 };
 
 export const attemptsAreCounted: Invariant = (path) => {
-  const wrong = callsOf(path).find(({ input }, i) => input.attempt !== i + 1);
+  const wrong = allCallsOf(path).find(({ input }, i) => input.attempt !== i + 1);
   return wrong ? `call ${wrong.input.attempt} out of order` : null;
 };
 
@@ -93,28 +96,42 @@ export const retractsOnlyWhatWasShown: Invariant = (path) => {
 };
 
 export const shownTextIsVoidBeforeTheNextCall: Invariant = (path) => {
-  for (const { end } of callsOf(path)) {
-    if (!end || !wasShown(end)) continue;
-    const { step } = path.steps[end.at] as PathStep;
-    const goesOn = step.snapshot.status === "active" && !asksOf({ ...path, steps: [path.steps[end.at] as PathStep] }, "ask").length;
-    if (goesOn && !step.emitted.some(({ type }) => type === "retract"))
-      return `the text of call ${JSON.stringify(end.value)} stays beside the next one`;
+  const calls = allCallsOf(path).filter(({ input }) => input.for === "answer");
+  for (const [i, { end }] of calls.entries()) {
+    const next = calls[i + 1];
+    if (!end || !wasShown(end) || !next) continue;
+    const { call, text } = end.value as { call: string; text?: string };
+    const isVoid = path.steps
+      .slice(end.at, next.at + 1)
+      .some(({ step }) => step.emitted.some((fact) => fact.type === "retract" && (fact as unknown as { call: string }).call === call));
+    const goesOn = text !== undefined && (next.input.continues ?? "").endsWith(text);
+    if (isVoid === goesOn)
+      return `the text of call ${JSON.stringify(end.value)} ${goesOn ? "is gone on with and void" : "stays beside the next one"}`;
   }
   return null;
 };
 
 export const doneIsAGoodAnswer: Invariant = (path) => {
-  const { status, text, tools } = outputOf(path) as RequestOutput;
+  const { status, text, tools, cached } = outputOf(path) as RequestOutput;
   if (status !== "done") return null;
-  const last = callsOf(path).at(-1)?.end;
-  if (!last) return outcomesOf(path, "lookup").some(({ ok }) => ok) ? null : "done without an answer";
-  if (!last.ok) return "the text of a failed call is the answer";
+  const last = allCallsOf(path).findLast(({ input }) => input.for === "answer")?.end;
+  if (!last?.ok) return "done without an answer";
   const answer = last.value as CallOutput;
   if (answer.finish === "length" || answer.finish === "refused" || answer.finish === "filtered") return `done with ${answer.finish}`;
-  if (text !== answer.text) return "done with the text of another call";
+  if (!text?.endsWith(answer.text)) return "done with the text of another call";
+  if (cached) return null;
   const offered = (requestInput(path).tools?.length ?? 0) > 0;
   if (offered && tools.length > 0) return null;
-  return answer.problem === undefined && answer.text.trim() !== "" ? null : "done with a bad answer";
+  return answer.problem === undefined && text.trim() !== "" ? null : "done with a bad answer";
+};
+
+/** With a judge nothing but uses of tools is given that it has not passed. */
+export const doneIsJudged: Invariant = (path) => {
+  const { status, tools, cached } = outputOf(path) as RequestOutput;
+  if (status !== "done" || cached || tools.length > 0 || !requestInput(path).judge) return null;
+  const verdict = allCallsOf(path).at(-1);
+  const said = verdict?.input.for === "internal" && verdict.end?.ok ? (verdict.end.value as CallOutput).text : "nothing";
+  return said === "PASS" ? null : `done, and the judge said ${said}`;
 };
 
 export const badAnswersChangeTheConversation: Invariant = (path) => {
@@ -124,7 +141,9 @@ export const badAnswersChangeTheConversation: Invariant = (path) => {
     if (!before?.end?.ok || !after) continue;
     const said = JSON.stringify(after.input.messages);
     if (after.input.tier !== before.input.tier) {
-      if (said !== JSON.stringify(requestInput(path).messages)) return "a new tier gets what was said to the last one";
+      const { messages } = requestInput(path);
+      const ownWords = after.input.continues === undefined ? messages : after.input.messages.slice(0, messages.length);
+      if (said !== JSON.stringify(ownWords) && after.input.continues === undefined) return "a new tier gets what was said to the last one";
     } else if (said === JSON.stringify(before.input.messages)) return "a bad answer was asked for again with the same words";
   }
   return null;
@@ -136,13 +155,14 @@ export const sameBadAnswerTwiceLeavesTheTier: Invariant = (path) => {
     const [one, two, three] = calls.slice(i - 2, i + 1);
     if (!one?.end?.ok || !two?.end?.ok || !three) continue;
     const same = (one.end.value as CallOutput).text === (two.end.value as CallOutput).text;
-    if (same && one.input.tier === three.input.tier) return "a third try after the same bad answer";
+    const goesOn = two.input.continues !== undefined || three.input.continues !== undefined;
+    if (same && !goesOn && one.input.tier === three.input.tier) return "a third try after the same bad answer";
   }
   return null;
 };
 
 export const refusalsEnd: Invariant = (path) => {
-  const refused = outcomesOf(path, "call").find(({ ok, value }) => ok && ["refused", "filtered"].includes((value as CallOutput).finish));
+  const refused = callsOf(path).some(({ end }) => end?.ok && ["refused", "filtered"].includes((end.value as CallOutput).finish));
   return refused && outputOf(path).status !== "refused" ? "a refusal was asked for again" : null;
 };
 
@@ -151,6 +171,7 @@ export const denialsAreNotRepeated: Invariant = (path) => {
     const { code, denied } = value as WorkError;
     if (ok || !denied) continue;
     const { step } = path.steps[at] as PathStep;
+    if (code === "budget_exceeded" && requestInput(path).onBudget === "cheaper") continue;
     if (step.asked.some(({ kind }) => kind === "call" || kind === "sleep")) return `a call denied as ${code} was asked for again`;
   }
   return null;
@@ -178,6 +199,7 @@ export const ofRequests = {
   retractsOnlyWhatWasShown,
   shownTextIsVoidBeforeTheNextCall,
   doneIsAGoodAnswer,
+  doneIsJudged,
   badAnswersChangeTheConversation,
   sameBadAnswerTwiceLeavesTheTier,
   refusalsEnd,

@@ -63,7 +63,7 @@ describe("an agent's verification", () => {
       ["tool", []],
     ]);
     const text = formatReport(report);
-    expect(text).toContain("tools  (agent@1)  verified");
+    expect(text).toContain("tools  (agent@2)  verified");
     expect(text).toContain("6 steps of 6 calls: 2 tiers × 2 attempts, and those that were lost");
     expect(text).toContain("limits.max_tool_calls; its machine could reach 96");
   });

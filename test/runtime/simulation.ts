@@ -134,8 +134,8 @@ const fanMachine = setup({
 });
 
 const machines: Record<string, AnyStateMachine> = {
-  "agent@1": supervise(supervisorMachine, agentMachine),
-  "single@1": supervise(supervisorMachine, requestMachine),
+  "agent@2": supervise(supervisorMachine, agentMachine),
+  "single@2": supervise(supervisorMachine, requestMachine),
   "fan@1": supervise(supervisorMachine, fanMachine),
 };
 
@@ -836,9 +836,9 @@ function agents({ maxCalls, retries }: { maxCalls: number; retries: number }): D
   }));
   const any = z.json();
   return [
-    { spec: { ...base, name: "agent", machine: "agent@1", tools: exposed }, options: { name: "agent", input: any } },
+    { spec: { ...base, name: "agent", machine: "agent@2", tools: exposed }, options: { name: "agent", input: any } },
     { spec: { ...base, name: "fan", machine: "fan@1" }, options: { name: "fan", input: any } },
-    { spec: { ...base, name: "single", machine: "single@1" }, options: { name: "single", input: any } },
+    { spec: { ...base, name: "single", machine: "single@2" }, options: { name: "single", input: any } },
   ];
 }
 

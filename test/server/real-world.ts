@@ -52,7 +52,7 @@ function spec(name: string, more: Partial<AgentSpec> = {}): AgentSpec {
     name,
     description: "",
     instructions: "",
-    machine: "agent@1",
+    machine: "agent@2",
     tiers: [
       {
         name: "fast",
@@ -88,7 +88,7 @@ export async function realRuntime(providerUrl: string, store: Store): Promise<Ru
     providers: new Map([["openai", openai({ baseURL: `${providerUrl}/v1`, apiKey: "sk-test" })]]),
     agents: [
       { spec: spec("assistant"), options: { name: "assistant" } },
-      { spec: spec("single", { machine: "single@1", tools: [] }), options: { name: "single" } },
+      { spec: spec("single", { machine: "single@2", tools: [] }), options: { name: "single" } },
     ],
     tools: { hands: [upper, deploy] },
   });
