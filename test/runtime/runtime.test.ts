@@ -22,30 +22,9 @@ import {
   vllm,
 } from "../../src/index.ts";
 import type { Provider } from "../../src/providers/provider.ts";
-import { type ChatAnswer, chatScript } from "../../src/testing/fault-chat.ts";
-import { type FaultRequest, type FaultServer, startFaultServer } from "../../src/testing/fault-server.ts";
-
-type World = { runtime: Runtime; provider: FaultServer; config: Config & RuntimeExtras };
-
-async function world(
-  model: (request: FaultRequest) => ChatAnswer | Promise<ChatAnswer>,
-  more: Config & RuntimeExtras = {},
-): Promise<World> {
-  const provider = await startFaultServer(async (request) => chatScript(request, await model(request)));
-  const config = {
-    store: sqlite(":memory:"),
-    env: {},
-    providers: { self: vllm({ baseURL: `${provider.url}/v1` }) },
-    tiers: { main: { provider: "self", model: "m", max_output_tokens: 100, price: { input_usd_per_mtok: 0, output_usd_per_mtok: 1 } } },
-    ...more,
-  };
-  const runtime = await createRuntime(config);
-  onTestFinished(async () => {
-    await runtime.close();
-    await provider.close();
-  });
-  return { runtime, provider, config };
-}
+import { chatScript } from "../../src/testing/fault-chat.ts";
+import { startFaultServer } from "../../src/testing/fault-server.ts";
+import { world } from "./world.ts";
 
 const sends = tool({
   name: "send",
