@@ -118,6 +118,17 @@ const agentSettings = z.strictObject({
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
   degraded: z.string().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
+  supervision: z
+    .strictObject({
+      agent: z.enum(["restart", "escalate"]).optional(),
+      request: z.enum(["restart", "escalate"]).optional(),
+      tool: z.enum(["restart", "stop", "escalate"]).optional(),
+      max_restarts: z.int().min(1).max(10).optional(),
+      within_ms: positive.optional(),
+    })
+    .optional(),
+  confirm_above_microusd: z.number().min(0).max(9_000_000_000_000).optional(),
+  bounds: z.enum(["cut", "strict"]).optional(),
   machine: z.string().optional(),
 });
 

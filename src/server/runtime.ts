@@ -53,6 +53,8 @@ export interface ServerRuntime {
   agents(): readonly AgentDescription[];
   /** For drawing. Throws `not_found`. */
   machine(agent: string): unknown;
+  /** Worst case of the run that this body would start. Throws as `start` does. */
+  estimate(body: StartBody): Bounds;
   /** Worst case of one run of the agent. Throws `not_found`. */
   bounds(agent: string): Bounds | Promise<Bounds>;
   health(): Health;
