@@ -71,6 +71,7 @@ export async function runtimeOf(
       agents: resolved.agents,
       tools: resolved.tools,
       budgets: resolved.budgets,
+      features: resolved.features,
       ...extras,
       ...(script && { onClosed: script.close }),
     });

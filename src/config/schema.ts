@@ -146,12 +146,16 @@ export const configSchema = z.strictObject({
   budgets: z
     .strictObject({
       user: perDay.optional(),
+      key: z
+        .strictObject({ per_month_microusd: microusd.optional(), per_month_tokens: count.optional(), per_month_calls: count.optional() })
+        .optional(),
       feature: z.record(name, perDay).optional(),
       system: z
         .strictObject({ per_hour_microusd: microusd.optional(), per_hour_tokens: count.optional(), per_hour_calls: count.optional() })
         .optional(),
     })
     .optional(),
+  features: z.record(name, z.strictObject({ plans: z.array(name).min(1).optional() })).optional(),
   store: z
     .custom<Store>((value) => hasMethods(value, "commit", "close"))
     .or(z.strictObject({ path: z.string().min(1).optional() }))

@@ -33,6 +33,7 @@ import { boundsOf } from "./bounds.ts";
 import { checkDefinition } from "./definition.ts";
 import { estimate } from "./estimate.ts";
 import { factOf } from "./facts.ts";
+import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
@@ -69,6 +70,7 @@ export type RuntimeOptions = {
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
   readonly budgets?: BudgetLimits;
+  readonly features?: Features;
   /** Runs that may live in this process at once; 20,000. More are refused with `overloaded`. */
   readonly maxRuns?: number;
   /** UTF-8 bytes of a run's input as JSON; 4 MiB. */
@@ -180,12 +182,14 @@ export class Runtime implements Runs {
     const caller = options.caller ?? local;
     this.checkReady();
     const { defined, input, limits } = this.checkedStart(body);
+    checkFeature(this.options.features ?? {}, body.feature, caller);
     const info: RunInfo = {
       agent: body.agent,
       agentHash: defined.hash,
       machine: defined.spec.machine,
       tenant: caller.tenant,
       ...userOf(body, caller),
+      ...(caller.key !== undefined && { key: caller.key }),
       ...(body.session !== undefined && { session: body.session }),
       ...(body.feature !== undefined && { feature: body.feature }),
       input,
@@ -383,9 +387,9 @@ export class Runtime implements Runs {
   /** The budgets above the run as they stand: all of the caller's tenant for an operator, else the caller's own. */
   async budgets(caller: Caller = local): Promise<Budget[]> {
     const all = budgetsAt(this.options.budgets ?? {}, caller.tenant, await this.store.meters(), this.scheduler.now());
-    return caller.scopes.includes("admin")
-      ? all
-      : all.filter(({ level, subject }) => level === "user" && subject === (caller.user ?? null));
+    if (caller.scopes.includes("admin")) return all;
+    const own: { readonly [level: string]: string | null | undefined } = { user: caller.user ?? null, key: caller.key };
+    return all.filter(({ level, subject }) => subject !== undefined && subject === own[level]);
   }
 
   /** The worst case of a run that this body would start. Nothing is stored or called. */

@@ -26,6 +26,8 @@ export type RunInfo = {
   readonly machine: string;
   readonly tenant: string;
   readonly user?: string;
+  /** Id of the API key that started it. */
+  readonly key?: string;
   readonly session?: string;
   readonly feature?: string;
   readonly input: Json;
