@@ -65,7 +65,7 @@ export async function runtimeOf(
     loadTokenizer().catch((error) => extras.onError?.(`the tokenizer could not be loaded: ${error}`));
   try {
     return await Runtime.create({
-      store: isStore(resolved.store) ? resolved.store : sqlite(resolved.store.path),
+      store: await openStore(resolved.store),
       channel: memoryChannel(),
       providers,
       agents: resolved.agents,
@@ -81,4 +81,10 @@ export async function runtimeOf(
   }
 }
 
-const isStore = (store: Resolved["store"]): store is Store => "commit" in store;
+async function openStore(store: Resolved["store"]): Promise<Store> {
+  if ("commit" in store) return store;
+  if ("path" in store) return sqlite(store.path);
+  // Its driver is loaded by those alone who use it.
+  const { postgres } = await import("./stores/postgres.ts");
+  return postgres(store.url, store);
+}

@@ -19,6 +19,7 @@ import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
 import type { Environment } from "./secret.ts";
+import { type StorePlace, storeOf } from "./store.ts";
 import { type ConfiguredProvider, createTier, defaultTiers, offlineTier } from "./tiers.ts";
 import type { ToolGroups } from "./tool-groups.ts";
 
@@ -41,8 +42,7 @@ export type ResolvedConfig = {
   readonly tools: ToolGroups;
   readonly budgets: BudgetLimits;
   readonly features: Features;
-  /** A store, or the file of the embedded one (absolute, or `:memory:`). */
-  readonly store: Store | { readonly path: string };
+  readonly store: Store | StorePlace;
   readonly data: string;
   readonly server: {
     readonly host: string;
@@ -51,7 +51,6 @@ export type ResolvedConfig = {
     readonly apiKeys: readonly string[];
   };
   readonly log: { readonly level: "silent" | "error" | "warn" | "info" | "debug" };
-  readonly databaseURL?: string;
   readonly redisURL?: string;
 };
 
@@ -109,7 +108,7 @@ export async function resolveConfig(
     tools,
     budgets: budgetsOf(config),
     features: config.features ?? {},
-    store: storeOf(config, cwd, data),
+    store: storeOf(config, { cwd, env, data }),
     data,
     server: {
       host: server.host ?? config.server?.host ?? "127.0.0.1",
@@ -118,7 +117,6 @@ export async function resolveConfig(
       apiKeys: server.apiKeys,
     },
     log: { level: config.log?.level ?? "info" },
-    ...(server.databaseURL && { databaseURL: server.databaseURL }),
     ...(server.redisURL && { redisURL: server.redisURL }),
   };
 }
@@ -223,12 +221,4 @@ async function ownMachines(): Promise<AgentParts["machines"]> {
     import("../../machines/request.ts"),
   ]);
   return { agent: agentMachine.version ?? "1", single: requestMachine.version ?? "1" };
-}
-
-function storeOf(config: CheckedConfig, cwd: string, data: string): Store | { readonly path: string } {
-  const { store } = config;
-  if (store && "commit" in store) return store;
-  const path = store?.path;
-  if (path === ":memory:") return { path };
-  return { path: path === undefined ? join(data, "escapement.db") : resolve(cwd, path) };
 }

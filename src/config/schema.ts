@@ -159,6 +159,15 @@ export const configSchema = z.strictObject({
   store: z
     .custom<Store>((value) => hasMethods(value, "commit", "close"))
     .or(z.strictObject({ path: z.string().min(1).optional() }))
+    .or(
+      z.strictObject({
+        url: secretSchema,
+        schema: z
+          .string()
+          .regex(/^[a-z_][a-z0-9_]{0,62}$/, "a name of lower-case letters, digits and underscores")
+          .optional(),
+      }),
+    )
     .optional(),
   prices: z.record(z.string().regex(/^[^/]+\/.+$/, 'a key "provider/model" or "provider/*"'), priceSetting).optional(),
   server: z

@@ -26,7 +26,16 @@ import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { Provider } from "../providers/provider.ts";
 import { damaged } from "../stores/damage.ts";
-import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
+import {
+  type Correction,
+  correctionWords,
+  type EntryResult,
+  type Idempotency,
+  type InboxMessage,
+  type RunInfo,
+  type RunRecord,
+  type Store,
+} from "../stores/store.ts";
 import type { AgentOptions, AgentSpec } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
@@ -119,6 +128,8 @@ export class Runtime implements Runs {
     for (const { spec, hash } of runtime.agentsByName.values()) await runtime.store.putAgent(hash, JSON.stringify(spec));
     await runtime.host.open();
     runtime.purge();
+    // Work need not wait for it; the store says how it is well enough.
+    runtime.reconcile(runtime.scheduler.now() - purgeEveryMs).catch((error) => options.onError?.(`holds could not be compared: ${error}`));
     return runtime;
   }
 
@@ -398,6 +409,13 @@ export class Runtime implements Runs {
     return estimate(defined.spec, limits, input, this.options.providers, { inSession: body.session !== undefined });
   }
 
+  /** What runs and meters hold is compared with what open asks hold, and corrected: see `Store.reconcile`. `onError` is told of each. */
+  async reconcile(endedSince = 0): Promise<readonly Correction[]> {
+    const corrections = await this.store.reconcile(endedSince);
+    for (const one of corrections) this.options.onError?.(correctionWords(one), one.of === "run" ? one.id : undefined);
+    return corrections;
+  }
+
   bounds(agent: string): Bounds {
     return this.defined(agent).bounds;
   }
@@ -605,6 +623,8 @@ export class Runtime implements Runs {
       const now = this.scheduler.now();
       this.deleteOld(now - keepMs, now)
         .catch((error) => this.options.onError?.(`old runs could not be deleted: ${error}`))
+        .then(() => this.reconcile(now - 2 * purgeEveryMs))
+        .catch((error) => this.options.onError?.(`holds could not be compared: ${error}`))
         .finally(() => this.purge());
     });
   }

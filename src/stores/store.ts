@@ -245,6 +245,12 @@ export type Correction = {
   readonly is: number;
 };
 
+/** As an operator is told it. */
+export function correctionWords({ of, id, unit, was, is }: Correction): string {
+  const say = (held: number): string => (unit === "nano" ? `${held / 1_000} micro-dollars` : `${held} ${unit}`);
+  return `the ${of} ${id} held ${say(was)}, and its open calls hold ${say(is)}: corrected`;
+}
+
 export type ListQuery = {
   readonly tenant?: string;
   /** Null: only runs without a user. */
