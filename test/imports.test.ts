@@ -40,7 +40,7 @@ const rules: Record<string, readonly string[]> = {
   ],
   "src/stores/": ["src/stores/", "src/protocol/", "src/money/budget.ts", "node:"],
   "src/channels/": ["src/channels/", "src/protocol/"],
-  "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate"],
+  "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate", "ioredis", "node:"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
   "src/client/": ["src/client/", "type:src/protocol/"],
   "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
