@@ -79,6 +79,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     onBudget: options.on_budget ?? "stop",
     ...(options.degraded !== undefined && { degraded: options.degraded }),
     parallelTools: options.parallel_tools ?? 4,
+    ...(options.priority === "batch" && { priority: "batch" }),
   };
 }
 

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -16,6 +17,7 @@ import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } fro
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
+import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
 import type { Environment } from "./secret.ts";
 import { type ConfiguredProvider, createTier, defaultTiers, offlineTier } from "./tiers.ts";
@@ -39,6 +41,9 @@ export type ResolvedConfig = {
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
   readonly budgets: BudgetLimits;
+  readonly rateLimits?: ConfiguredRateLimits;
+  readonly providerLimits: { readonly [provider: string]: LaneLimits };
+  readonly queue: Partial<LaneSettings>;
   /** A store, or the file of the embedded one (absolute, or `:memory:`). */
   readonly store: Store | { readonly path: string };
   readonly data: string;
@@ -92,6 +97,7 @@ export async function resolveConfig(
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
+  const rateLimits = rateLimitsOf(config);
   const data = resolve(cwd, server.data);
   return {
     offline,
@@ -106,6 +112,9 @@ export async function resolveConfig(
     }),
     tools,
     budgets: budgetsOf(config),
+    ...(rateLimits && { rateLimits }),
+    providerLimits: providerLimitsOf(config),
+    queue: queueOf(config),
     store: storeOf(config, cwd, data),
     data,
     server: {

@@ -45,6 +45,14 @@ export const providerSettings = z.strictObject({
   wire: z.enum(["chat", "responses"]).optional(),
   /** Data stays with us: may be given sensitive runs. */
   self_hosted: z.boolean().optional(),
+  /** What this process may send it. */
+  limits: z
+    .strictObject({
+      requests_per_minute: positive.optional(),
+      tokens_per_minute: positive.optional(),
+      concurrent: positive.optional(),
+    })
+    .optional(),
 });
 export type ProviderSettings = z.infer<typeof providerSettings>;
 
@@ -99,6 +107,7 @@ const agentSettings = z.strictObject({
   on_budget: z.enum(["stop", "ask"]).optional(),
   degraded: z.string().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
+  priority: z.enum(["realtime", "batch"]).optional(),
   machine: z.string().optional(),
 });
 
@@ -106,6 +115,17 @@ const agentSettings = z.strictObject({
 const microusd = z.number().positive().max(9_000_000_000_000);
 const count = z.int().positive();
 const perDay = z.strictObject({ per_day_microusd: microusd.optional(), per_day_tokens: count.optional(), per_day_calls: count.optional() });
+
+/** What callers may do a minute; what is left out has no limit. */
+const plan = z.strictObject({
+  requests_per_minute: positive.optional(),
+  tokens_per_minute: positive.optional(),
+  /** Of a key, over all the users that it names. */
+  per_key: z.strictObject({ requests_per_minute: positive.optional(), tokens_per_minute: positive.optional() }).optional(),
+  /** Its calls go first where a provider is busy. Default: every plan but `free` is. */
+  paid: z.boolean().optional(),
+});
+export type PlanSettings = z.infer<typeof plan>;
 
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
@@ -121,6 +141,20 @@ export const configSchema = z.strictObject({
         .strictObject({ per_hour_microusd: microusd.optional(), per_hour_tokens: count.optional(), per_hour_calls: count.optional() })
         .optional(),
     })
+    .optional(),
+  rate_limits: z
+    .strictObject({
+      /** Beside `free` and `pro`, which it may change. */
+      plans: z.record(name, plan).optional(),
+      /** Of callers that bring no plan; `free`. */
+      default_plan: name.optional(),
+      /** What holds while Redis does not answer: nothing is admitted, or each process admits a share of each limit. */
+      on_redis_failure: z.union([z.literal("closed"), z.strictObject({ share: z.number().positive().max(1) })]).optional(),
+    })
+    .optional(),
+  /** Calls that wait because a provider is busy. */
+  queue: z
+    .strictObject({ length: positive.max(100_000).optional(), wait_ms: positive.optional(), aging_ms: positive.optional() })
     .optional(),
   store: z
     .custom<Store>((value) => hasMethods(value, "commit", "close"))

@@ -2,62 +2,11 @@
  * A limiter in this process: the whole one where there is one process, and the local part of the one on Redis.
  * When as many keys as it may keep are in use, a new one is refused: dropping one in use would lift its limit.
  */
-import { type Limiter, type Settlement, type Standing, slices, type Taking, type Window } from "./limiter.ts";
-
-/** Slices that can hold something of a window: its own and the one that is only half over. */
-const kept = slices + 1;
-
-class Count {
-  private readonly parts = new Float64Array(kept);
-  private newest = 0;
-  /** Nothing of it is left from then on. */
-  until = 0;
-
-  /** Drops what has left the window. */
-  move(now: number, sliceMs: number): void {
-    const slice = Math.floor(now / sliceMs);
-    for (let i = Math.max(this.newest + 1, slice - slices); i <= slice; i++) this.parts[i % kept] = 0;
-    this.newest = Math.max(this.newest, slice);
-  }
-
-  get sum(): number {
-    let sum = 0;
-    for (const part of this.parts) sum += part;
-    return sum;
-  }
-
-  get oldest(): number {
-    return this.parts[(this.newest + 1) % kept] ?? 0;
-  }
-
-  add(at: number, sliceMs: number, change: number): void {
-    const slice = Math.floor(at / sliceMs);
-    const isIn = slice > this.newest - kept && slice <= this.newest;
-    if (!isIn && change < 0) return;
-    const i = (isIn ? slice : this.newest) % kept;
-    this.parts[i] = Math.max(0, (this.parts[i] ?? 0) + change);
-    this.until = Math.max(this.until, (this.newest + kept) * sliceMs);
-  }
-
-  /** When `amount` of it will have left, in ms from now. */
-  freeIn(amount: number, now: number, sliceMs: number): number {
-    let left = amount;
-    for (let slice = this.newest - slices; slice <= this.newest; slice++) {
-      left -= this.parts[slice % kept] ?? 0;
-      if (left <= 0) return Math.max(1, Math.ceil((slice + kept) * sliceMs - now));
-    }
-    return 0;
-  }
-
-  resetMs(now: number, sliceMs: number): number {
-    for (let slice = this.newest; slice >= this.newest - slices; slice--)
-      if ((this.parts[slice % kept] ?? 0) > 0) return Math.ceil((slice + kept) * sliceMs - now);
-    return 0;
-  }
-}
+import type { Limiter, Settlement, Standing, Taking, Window } from "./limiter.ts";
+import { heldMs, SlidingCount } from "./sliding-count.ts";
 
 export class MemoryLimiter implements Limiter {
-  private readonly counts = new Map<string, Count>();
+  private readonly counts = new Map<string, SlidingCount>();
   private readonly clock: () => number;
   private readonly maxKeys: number;
 
@@ -100,29 +49,29 @@ export class MemoryLimiter implements Limiter {
   }
 
   settleNow({ key, windowMs, taken, change }: Settlement): void {
-    this.count({ key, windowMs, amount: Math.max(0, change) }, this.clock())?.add(taken.at, windowMs / slices, change);
+    this.count({ key, windowMs, amount: Math.max(0, change) }, this.clock())?.add(taken.at, change);
   }
 
   /** Counts what another limiter has admitted. */
   add(windows: readonly Window[], at = this.clock()): void {
-    for (const window of windows) if (window.amount > 0) this.count(window, at)?.add(at, window.windowMs / slices, window.amount);
+    for (const window of windows) if (window.amount > 0) this.count(window, at)?.add(at, window.amount);
   }
 
   /** What a key has taken within its window, without the slice that is about to leave it: another clock may have dropped that already. */
-  used({ key, windowMs }: Pick<Window, "key" | "windowMs">): number {
+  used({ key }: Pick<Window, "key">): number {
     const count = this.counts.get(key);
     if (!count) return 0;
-    count.move(this.clock(), windowMs / slices);
+    count.move(this.clock());
     return count.sum - count.oldest;
   }
 
-  private standing({ key, limit, windowMs }: Window, now: number): Standing {
+  private standing({ key, limit }: Window, now: number): Standing {
     const count = this.counts.get(key);
-    return { remaining: Math.max(0, limit - (count?.sum ?? 0)), resetMs: count?.resetMs(now, windowMs / slices) ?? 0 };
+    return { remaining: Math.max(0, limit - (count?.sum ?? 0)), resetMs: count?.resetMs(now) ?? 0 };
   }
 
   /** Undefined when there is no room for another key. Looking at a key that is not there makes none. */
-  private count({ key, windowMs, amount }: Omit<Window, "limit">, now: number): Count | undefined {
+  private count({ key, windowMs, amount }: Omit<Window, "limit">, now: number): SlidingCount | undefined {
     let count = this.counts.get(key);
     if (count) {
       // The keys stay in the order of their last use, so that those that are over are found at the front.
@@ -130,9 +79,9 @@ export class MemoryLimiter implements Limiter {
     } else {
       this.dropOver(now);
       if (this.counts.size >= this.maxKeys) return undefined;
-      count = new Count();
+      count = new SlidingCount(windowMs);
     }
-    count.move(now, windowMs / slices);
+    count.move(now);
     if (amount > 0 || count.until > now) this.counts.set(key, count);
     return count;
   }
@@ -147,10 +96,9 @@ export class MemoryLimiter implements Limiter {
 }
 
 /** 0 when it fits. */
-function waitFor({ limit, windowMs, amount }: Window, count: Count | undefined, now: number): number {
-  const sliceMs = windowMs / slices;
+function waitFor({ limit, windowMs, amount }: Window, count: SlidingCount | undefined, now: number): number {
   const wanted = Math.max(1, amount);
-  if (!count || wanted > limit) return Math.ceil(windowMs + sliceMs);
+  if (!count || wanted > limit) return Math.ceil(heldMs(windowMs));
   const over = count.sum + wanted - limit;
-  return over > 0 ? count.freeIn(over, now, sliceMs) : 0;
+  return over > 0 ? count.freeIn(over, now) : 0;
 }

@@ -8,8 +8,8 @@
 import { createHash, randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import type { Settlement, Standing, Taking, Window } from "./limiter.ts";
-import { slices } from "./limiter.ts";
 import { script } from "./redis-script.ts";
+import { heldMs } from "./sliding-count.ts";
 
 export type RedisSettings = {
   readonly url: string;
@@ -47,7 +47,7 @@ export class RedisWindows {
   constructor(settings: RedisSettings) {
     this.prefix = settings.prefix ?? "escapement:limits:";
     this.deadlineMs = settings.deadlineMs ?? 150;
-    this.doubtMs = Math.ceil((settings.longestMs ?? 60_000) * (1 + 1 / slices));
+    this.doubtMs = Math.ceil(heldMs(settings.longestMs ?? 60_000));
     this.onProblem = settings.onProblem ?? (() => {});
     this.redis = new Redis(settings.url, {
       lazyConnect: true,

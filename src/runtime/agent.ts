@@ -31,6 +31,8 @@ export type AgentOptions = {
   readonly degraded?: string;
   /** Tools of one turn that run at once; 4. */
   readonly parallel_tools?: number;
+  /** Its calls wait behind those of `realtime` agents where a provider is busy; `realtime`. */
+  readonly priority?: "realtime" | "batch";
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
 };
@@ -87,6 +89,7 @@ export type AgentSpec = {
   readonly onBudget: "stop" | "ask";
   readonly degraded?: string;
   readonly parallelTools: number;
+  readonly priority?: "batch";
 };
 
 export type Agent = AgentOptions & { readonly kind: "agent" };

@@ -26,6 +26,9 @@ export type RunInfo = {
   readonly machine: string;
   readonly tenant: string;
   readonly user?: string;
+  /** Name of the key that the caller came with, and the plan that it has. */
+  readonly key?: string;
+  readonly plan?: string;
   readonly session?: string;
   readonly feature?: string;
   readonly input: Json;
