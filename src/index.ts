@@ -111,6 +111,7 @@ async function limiterOf(
     url: redisURL,
     onFailure,
     ...(reliability?.minuteMs && { longestMs: reliability.minuteMs }),
+    ...(reliability?.redisDeadlineMs && { deadlineMs: reliability.redisDeadlineMs }),
     ...(onError && { onProblem: onError }),
     onChange: (isShared, reason = "") =>
       onLimit?.(isShared ? { type: "limiter.recovered" } : { type: "limiter.failed", reason, fallback: onFailure }),

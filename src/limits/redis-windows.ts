@@ -15,7 +15,7 @@ export type RedisSettings = {
   readonly url: string;
   /** Before each key. Processes that share limits share it. */
   readonly prefix?: string;
-  /** A command that has no answer by then has failed; 150. */
+  /** A command that has no answer by then has failed; 250. */
   readonly deadlineMs?: number;
   /** The longest window that will be taken from: for so long counts are in doubt after Redis lost its data. 60,000. */
   readonly longestMs?: number;
@@ -46,7 +46,7 @@ export class RedisWindows {
 
   constructor(settings: RedisSettings) {
     this.prefix = settings.prefix ?? "escapement:limits:";
-    this.deadlineMs = settings.deadlineMs ?? 150;
+    this.deadlineMs = settings.deadlineMs ?? 250;
     this.doubtMs = Math.ceil(heldMs(settings.longestMs ?? 60_000));
     this.onProblem = settings.onProblem ?? (() => {});
     this.redis = new Redis(settings.url, {
@@ -116,7 +116,8 @@ export class RedisWindows {
       });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`Redis did not answer within ${this.deadlineMs} ms`)), this.deadlineMs);
+      // Where this process was busy the answer may be there unread. Sockets are read before an immediate runs.
+      timer = setTimeout(() => setImmediate(() => reject(new Error(`Redis did not answer within ${this.deadlineMs} ms`))), this.deadlineMs);
     });
     try {
       return await Promise.race([answer, late]);

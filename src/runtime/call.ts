@@ -143,7 +143,8 @@ export class Call {
       model: tier.model,
       isBatch: work.spec.priority === "batch",
       tokens: () => this.countedInput() + work.maxTokens,
-      waitMs: work.remainingMs,
+      // A timer may be a millisecond early, and then the deadline would not be over.
+      waitMs: work.remainingMs + 2,
     };
     return this.deps.gate.enter(tier.provider, call, (entered) => {
       // While it waited the breaker may have opened.

@@ -106,6 +106,8 @@ export type Reliability = {
   readonly minuteMs?: number;
   /** How long a provider whose account is used up is not asked. */
   readonly exhaustedMs?: number;
+  /** How long Redis has to answer. */
+  readonly redisDeadlineMs?: number;
 };
 
 const idempotencyMs = 24 * 3_600_000;

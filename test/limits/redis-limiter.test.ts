@@ -15,7 +15,7 @@ afterAll(() => shared.close());
 
 let made = 0;
 async function limiterOf(server: { url: string }, more: Partial<RedisLimiterSettings> = {}): Promise<RedisLimiter> {
-  const limiter = await RedisLimiter.open({ url: server.url, onFailure: "closed", prefix: `test-${++made}:`, ...more });
+  const limiter = await RedisLimiter.open({ url: server.url, onFailure: "closed", prefix: `test-${++made}:`, deadlineMs: 2_000, ...more });
   onTestFinished(() => limiter.close());
   return limiter;
 }
@@ -212,7 +212,7 @@ describe.for(policies)("on failure: %j", (onFailure) => {
   test("the connection turns into a black hole: answered in time, and a new one is made", async () => {
     const server = await ownRedis();
     const hole = await blackHole(Number(new URL(server.url).port));
-    const limiter = await limiterOf(hole, { onFailure });
+    const limiter = await limiterOf(hole, { onFailure, deadlineMs: 250 });
     expect(await admitted(limiter, 1)).toBe(1);
     hole.swallow();
     const begun = performance.now();
