@@ -24,6 +24,8 @@ export type RedisLimiterSettings = RedisSettings & {
 
 const breaker = { windowMs: 2_000, minCalls: 3, cooldownMs: 500 };
 const redis = "redis";
+/** So many failures in a row are told also where they are too rare to open the breaker; one that stands alone is not. */
+const toldAfter = 3;
 
 export class RedisLimiter implements Limiter {
   private readonly windows: RedisWindows;
@@ -33,6 +35,7 @@ export class RedisLimiter implements Limiter {
   private readonly health: Health;
   private readonly settings: RedisLimiterSettings;
   private shared = true;
+  private failures = 0;
   private doubtUntil = 0;
 
   private constructor(settings: RedisLimiterSettings) {
@@ -48,7 +51,7 @@ export class RedisLimiter implements Limiter {
     return limiter;
   }
 
-  /** The last take was Redis's to decide. */
+  /** Takes are Redis's to decide. */
   get isShared(): boolean {
     return this.shared;
   }
@@ -91,11 +94,13 @@ export class RedisLimiter implements Limiter {
         return undefined;
       }
       this.clockDifference = taken.at - performance.now();
+      this.failures = 0;
       this.tell(true);
       return taken;
     } catch (error) {
       this.health.report(redis, "failed");
-      this.tell(false, error instanceof Error ? error.message : String(error));
+      const isDown = ++this.failures >= toldAfter || this.health.state(redis) !== "closed";
+      if (isDown) this.tell(false, error instanceof Error ? error.message : String(error));
       return undefined;
     }
   }

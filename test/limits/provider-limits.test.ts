@@ -117,6 +117,21 @@ test("one slot: paid before free, real-time before batch; a cancelled wait leave
   expect(order).toEqual(["first", "paid", "paid batch", "free", "free batch"]);
 });
 
+test("a tenant that fills the line does not hold up another: its call is next", async () => {
+  const line = held();
+  const { as, provider, runtime } = await limitedWorld({ providers: { self: { preset: "vllm", limits: { concurrent: 1 } } } }, line.answer);
+  const [noisy, quiet] = [await as({ tenant: "noisy" }), await as({ tenant: "quiet" })];
+  const started = { prefer: "respond-async" };
+  for (let i = 0; i < 30; i++) expect((await post(noisy, { input: `noisy ${i}` }, started)).status).toBe(202);
+  await until("the first call", () => line.waiting === 1);
+  const { id } = (await post(quiet, { input: "quiet" }, started)).body;
+  const caller = { tenant: "quiet", scopes: ["tenant"] };
+  await until("its call", async () => (await runtime.facts(id, { caller })).data.some(({ type }) => type === "call.started"));
+  line.release();
+  await until("the second call", () => provider.book.entries.length === 2);
+  expect(provider.book.entries[1]?.request.json().messages.at(-1).content).toBe("quiet");
+});
+
 test("over the high mark a start is refused with Retry-After; inside a run the call ends as overloaded and the next tier answers", async () => {
   const line = held();
   const { as, provider } = await limitedWorld(

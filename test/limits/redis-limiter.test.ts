@@ -1,6 +1,6 @@
 /** The limiter on a real Redis: the contract, several processes' worth of clients on one server, and everything that Redis does wrong. */
 import { connect, createServer, type Socket } from "node:net";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Limiter, Window } from "../../src/limits/limiter.ts";
 import { type OnRedisFailure, RedisLimiter, type RedisLimiterSettings } from "../../src/limits/redis-limiter.ts";
 import { until } from "../whole-path/until.ts";
@@ -11,34 +11,41 @@ let shared: RedisServer;
 beforeAll(async () => {
   shared = await startRedis();
 }, 120_000);
-afterAll(() => shared.close());
+/** Tests run side by side, since most of them only wait; so what they open ends with the file. */
+const open: (() => unknown)[] = [];
+afterAll(async () => {
+  await Promise.all(open.map((close) => close()));
+  await shared.close();
+});
 
 let made = 0;
 async function limiterOf(server: { url: string }, more: Partial<RedisLimiterSettings> = {}): Promise<RedisLimiter> {
-  const limiter = await RedisLimiter.open({ url: server.url, onFailure: "closed", prefix: `test-${++made}:`, deadlineMs: 2_000, ...more });
-  onTestFinished(() => limiter.close());
+  const limiter = await RedisLimiter.open(
+    { url: server.url, onFailure: "closed", prefix: `test-${++made}:`, deadlineMs: 5_000, ...more },
+    30_000,
+  );
+  open.push(() => limiter.close());
   return limiter;
 }
 
 async function ownRedis(...args: string[]): Promise<RedisServer> {
   const server = await startRedis(...args);
-  onTestFinished(() => server.close());
+  open.push(() => server.close());
   return server;
 }
 
 const windowMs = 60_000;
 const request = (limit = 10, key = "user"): Window[] => [{ key, limit, windowMs, amount: 1 }];
-/** How many of `n` takes, one after another, are admitted; `unavailable` counts as a no. */
+/** `unavailable` counts as a no. */
+const isAdmitted = (limiter: Limiter, windows: Window[]): Promise<boolean> =>
+  limiter.take(windows).then(
+    (taking) => taking.admitted,
+    () => false,
+  );
+/** How many of `n` takes, one after another, are admitted. */
 async function admitted(limiter: Limiter, n: number, windows = request()): Promise<number> {
   let count = 0;
-  for (let i = 0; i < n; i++)
-    if (
-      await limiter.take(windows).then(
-        (taking) => taking.admitted,
-        () => false,
-      )
-    )
-      count++;
+  for (let i = 0; i < n; i++) if (await isAdmitted(limiter, windows)) count++;
   return count;
 }
 const closed = { code: "unavailable", body: { details: { reason: "limiter" } } };
@@ -94,11 +101,11 @@ test("a key that was evicted is mended by who had counted on it", async () => {
   expect(await admitted(limiter, 20)).toBe(3);
 });
 
-test("a Redis that may evict is not used, and it is said why", async () => {
+test.concurrent("a Redis that may evict is not used, and it is said why", async () => {
   const evicting = await ownRedis("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru");
   const problems: string[] = [];
   const limiter = await RedisLimiter.open({ url: evicting.url, onFailure: "closed", onProblem: (problem) => problems.push(problem) }, 300);
-  onTestFinished(() => limiter.close());
+  open.push(() => limiter.close());
   await expect(limiter.take(request())).rejects.toMatchObject(closed);
   expect(problems[0]).toContain("allkeys-lru");
   expect(problems[0]).toContain("set maxmemory-policy noeviction");
@@ -108,13 +115,13 @@ describe.for(policies)("on failure: %j", (onFailure) => {
   /** What a process admits of a limit of 10 while Redis cannot say, if it had admitted `before`. */
   const allowed = (before: number): number => (onFailure === "closed" ? 0 : Math.max(0, 2 - before));
 
-  test("Redis is down at boot: the process starts, and limits are Redis's once it is there", async () => {
+  test.concurrent("Redis is down at boot: the process starts, and limits are Redis's once it is there", async () => {
     const server = await ownRedis();
     await server.kill();
     const changes: boolean[] = [];
     const begun = performance.now();
     const limiter = await RedisLimiter.open({ url: server.url, onFailure, onChange: (isShared) => changes.push(isShared) }, 200);
-    onTestFinished(() => limiter.close());
+    open.push(() => limiter.close());
     expect(performance.now() - begun).toBeLessThan(5_000);
     expect(await admitted(limiter, 10)).toBe(allowed(0));
     expect(changes).toEqual([false]);
@@ -124,20 +131,13 @@ describe.for(policies)("on failure: %j", (onFailure) => {
     expect(await admitted(limiter, 20)).toBe(10 - allowed(0));
   });
 
-  test("Redis is killed under load and comes back empty: never more than the limit, and by itself again", async () => {
+  test.concurrent("Redis is killed under load and comes back empty: never more than the limit, and by itself again", async () => {
     const server = await ownRedis();
-    const longestMs = 1_500;
+    const longestMs = 6_000;
     const limiter = await limiterOf(server, { onFailure, longestMs });
     const short = (): Window[] => [{ key: "user", limit: 10, windowMs: longestMs, amount: 1 }];
     expect(await admitted(limiter, 6, short())).toBe(6);
-    const load = Promise.all(
-      Array.from({ length: 100 }, () =>
-        limiter.take(short()).then(
-          (taking) => taking.admitted,
-          () => false,
-        ),
-      ),
-    );
+    const load = Promise.all(Array.from({ length: 100 }, () => isAdmitted(limiter, short())));
     await server.kill();
     expect((await load).filter(Boolean).length).toBeLessThanOrEqual(4);
     expect(await admitted(limiter, 10, short())).toBe(0);
@@ -146,49 +146,46 @@ describe.for(policies)("on failure: %j", (onFailure) => {
     expect(back).toBeGreaterThan(0);
   });
 
-  test("all data is flushed: until a window has passed its counts are not believed", async () => {
+  test.concurrent("all data is flushed: until a window has passed its counts are not believed", async () => {
     const server = await ownRedis();
-    const longestMs = 1_000;
+    const longestMs = 6_000;
     const prefix = "flushed:";
     const [first, second] = [
       await limiterOf(server, { onFailure, longestMs, prefix }),
       await limiterOf(server, { onFailure, longestMs, prefix }),
     ];
     const window = [{ key: "user", limit: 10, windowMs: longestMs, amount: 1 }];
+    const begun = performance.now();
     expect(await admitted(first, 6, window)).toBe(6);
     expect(await admitted(second, 10, window)).toBe(4);
     await server.admin.flushall();
     const flushed = performance.now();
     // Each has admitted more than its share already.
     const during = (await admitted(second, 5, window)) + (await admitted(first, 5, window));
-    if (performance.now() - flushed < 500) expect(during).toBe(0);
+    if (performance.now() - flushed < longestMs / 2) expect(during).toBe(0);
     await until("an admission", async () => (await admitted(first, 1, window)) === 1);
-    expect(performance.now() - flushed).toBeGreaterThan(longestMs - 100);
+    // Its share is free again when what it had admitted has left the window, Redis's word a little later.
+    expect(performance.now() - (onFailure === "closed" ? flushed : begun)).toBeGreaterThan(longestMs - 100);
   });
 
-  test("Redis is slow: each take has its answer in time, nothing piles up, and it goes on by itself", async () => {
+  test.concurrent("Redis is slow: each take has its answer in time, nothing piles up, and it goes on by itself", async () => {
     const server = await ownRedis();
     const limiter = await limiterOf(server, { onFailure, deadlineMs: 100 });
     expect(await admitted(limiter, 1)).toBe(1);
-    await server.admin.client("PAUSE", 1_200, "ALL");
-    const took: number[] = [];
-    const outcomes = await Promise.all(
-      Array.from({ length: 3_000 }, async () => {
-        const begun = performance.now();
-        const isIn = await limiter.take(request()).then(
-          (taking) => taking.admitted,
-          () => false,
-        );
-        took.push(performance.now() - begun);
-        return isIn;
-      }),
-    );
-    expect(outcomes.filter(Boolean)).toHaveLength(allowed(1));
-    expect(Math.max(...took)).toBeLessThan(1_000);
+    await server.admin.client("PAUSE", 5_000, "ALL");
+    let isSlow = true;
+    void server.admin.ping().then(() => {
+      isSlow = false;
+    });
+    // More at once than may be under way.
+    const takes = Array.from({ length: 3_000 }, () => isAdmitted(limiter, request()));
+    expect((await Promise.all(takes)).filter(Boolean)).toHaveLength(allowed(1));
+    // All have their answer, and Redis has not answered anybody yet.
+    expect(isSlow).toBe(true);
     await works(limiter);
   });
 
-  test("Redis turns read-only: nothing is admitted on its word until it can write", async () => {
+  test.concurrent("Redis turns read-only: nothing is admitted on its word until it can write", async () => {
     const server = await ownRedis();
     const limiter = await limiterOf(server, { onFailure });
     expect(await admitted(limiter, 1)).toBe(1);
@@ -199,7 +196,7 @@ describe.for(policies)("on failure: %j", (onFailure) => {
     expect(await admitted(limiter, 20)).toBe(9 - allowed(1));
   });
 
-  test("Redis is full: as if it were down", async () => {
+  test.concurrent("Redis is full: as if it were down", async () => {
     const server = await ownRedis();
     const limiter = await limiterOf(server, { onFailure });
     expect(await admitted(limiter, 1)).toBe(1);
@@ -209,7 +206,7 @@ describe.for(policies)("on failure: %j", (onFailure) => {
     await works(limiter);
   });
 
-  test("the connection turns into a black hole: answered in time, and a new one is made", async () => {
+  test.concurrent("the connection turns into a black hole: answered in time, and a new one is made", async () => {
     const server = await ownRedis();
     const hole = await blackHole(Number(new URL(server.url).port));
     const limiter = await limiterOf(hole, { onFailure, deadlineMs: 250 });
@@ -241,7 +238,7 @@ async function blackHole(port: number): Promise<{ url: string; swallow(): void; 
     }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
+  open.push(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
