@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -17,6 +18,7 @@ import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } fro
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
+import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
 import type { Environment } from "./secret.ts";
 import { type StorePlace, storeOf } from "./store.ts";
@@ -43,6 +45,9 @@ export type ResolvedConfig = {
   readonly budgets: BudgetLimits;
   readonly features: Features;
   readonly store: Store | StorePlace;
+  readonly rateLimits?: ConfiguredRateLimits;
+  readonly providerLimits: { readonly [provider: string]: LaneLimits };
+  readonly queue: Partial<LaneSettings>;
   readonly data: string;
   readonly server: {
     readonly host: string;
@@ -93,6 +98,7 @@ export async function resolveConfig(
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
+  const rateLimits = rateLimitsOf(config);
   const data = resolve(cwd, server.data);
   return {
     offline,
@@ -109,6 +115,9 @@ export async function resolveConfig(
     budgets: budgetsOf(config),
     features: config.features ?? {},
     store: storeOf(config, { cwd, env, data }),
+    ...(rateLimits && { rateLimits }),
+    providerLimits: providerLimitsOf(config),
+    queue: queueOf(config),
     data,
     server: {
       host: server.host ?? config.server?.host ?? "127.0.0.1",

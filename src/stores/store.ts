@@ -26,8 +26,9 @@ export type RunInfo = {
   readonly machine: string;
   readonly tenant: string;
   readonly user?: string;
-  /** Id of the API key that started it. */
+  /** Id of the API key that started it, and the plan of its user. */
   readonly key?: string;
+  readonly plan?: string;
   readonly session?: string;
   readonly feature?: string;
   readonly input: Json;
