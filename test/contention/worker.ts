@@ -1,5 +1,5 @@
 /** One process of the contention: a whole runtime that starts its share of the calls at once, cancels some, and goes on with what others left. */
-import { agent, createRuntime, openai } from "../../src/index.ts";
+import { agent, createRuntime, openai, type RunHandle } from "../../src/index.ts";
 import { budgetOf, maxTokens, type Order, price, type Told } from "./terms.ts";
 
 const { CONTENTION_ORDER = "{}" } = process.env;
@@ -26,13 +26,15 @@ const runtime = await createRuntime({
   onError: (message) => tell({ type: "error", message }),
 });
 
-const handles = await Promise.all(
-  Array.from({ length: order.to - order.from }, (_, i) => {
-    const name = `call ${order.from + i}`;
-    // Under a key: a successor of this process starts what this one may have started already.
-    return runtime.start({ agent: "single", input: name }, { idempotencyKey: name });
-  }),
-);
+const starting: Promise<RunHandle>[] = [];
+for (let i = order.from; i < order.to; i++) {
+  const name = `call ${i}`;
+  // Under a key: a successor of this process starts what this one may have started already.
+  starting.push(runtime.start({ agent: "single", input: name }, { idempotencyKey: name }));
+  // As requests would come: with the event loop between them, so that the lease is renewed.
+  if (i % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
+}
+const handles = await Promise.all(starting);
 tell({ type: "accepted" });
 await Promise.all(
   handles.map(async (handle) => {
