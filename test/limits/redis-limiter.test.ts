@@ -109,6 +109,9 @@ test.concurrent("a Redis that may evict is not used, and it is said why", async 
   await expect(limiter.take(request())).rejects.toMatchObject(closed);
   expect(problems[0]).toContain("allkeys-lru");
   expect(problems[0]).toContain("set maxmemory-policy noeviction");
+  await evicting.admin.config("SET", "maxmemory-policy", "noeviction");
+  await works(limiter);
+  expect(problems).toHaveLength(1);
 });
 
 describe.for(policies)("on failure: %j", (onFailure) => {
