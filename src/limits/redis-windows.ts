@@ -28,7 +28,7 @@ export type RedisTaking = Taking | { readonly doubtMs: number };
 
 const maxInFlight = 1_000;
 /** A connection on which nothing comes back for so long is dead. */
-const silentMs = 2_000;
+const silentMs = 5_000;
 const recheckMs = 1_000;
 const reconnectMs = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min(attempt, 5));
 
@@ -56,7 +56,7 @@ export class RedisWindows {
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
-      connectTimeout: silentMs,
+      connectTimeout: 2_000,
       socketTimeout: silentMs,
       retryStrategy: reconnectMs,
       // After a failover the address leads to the new master.
