@@ -89,6 +89,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...(options.degraded !== undefined && { degraded: options.degraded }),
     ...(options.supervision && { supervision: { ...defaultSupervision, ...defined(options.supervision) } }),
     ...(options.confirm_above_microusd !== undefined && { confirmAbove: options.confirm_above_microusd }),
+    ...(options.prompt_cache === false && { promptCache: false }),
     parallelTools: options.parallel_tools ?? 4,
   };
 }

@@ -77,6 +77,8 @@ export const tierSettings = z.strictObject({
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
   parameters: z.record(z.string(), z.json()).optional(),
   timeouts: timeouts.optional(),
+  /** The provider may keep what begins its calls alike, where that must be asked for; true. */
+  prompt_cache: z.boolean().optional(),
 });
 export type TierSettings = z.infer<typeof tierSettings>;
 
@@ -91,6 +93,7 @@ const tierUse = z.strictObject({
   parameters: z.record(z.string(), z.json()).optional(),
   max_output_tokens: positive.optional(),
   timeouts: timeouts.optional(),
+  prompt_cache: z.boolean().optional(),
 });
 
 /** An agent as data, or what `agent()` made of it. */
@@ -117,6 +120,7 @@ const agentSettings = z.strictObject({
     .optional(),
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
   degraded: z.string().optional(),
+  prompt_cache: z.boolean().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   supervision: z
     .strictObject({

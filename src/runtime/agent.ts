@@ -22,6 +22,7 @@ export type TierUse = {
   readonly parameters?: { readonly [key: string]: Json } | undefined;
   readonly max_output_tokens?: number | undefined;
   readonly timeouts?: TimeoutsInput | undefined;
+  readonly prompt_cache?: boolean | undefined;
 };
 
 /** Milliseconds; what is left out is the tier's. */
@@ -65,6 +66,8 @@ export type AgentOptions = {
   readonly judge?: Judge;
   /** Given, marked `degraded`, when no tier answered. */
   readonly degraded?: string;
+  /** The provider may keep what begins its calls alike, where that must be asked for; true. */
+  readonly prompt_cache?: boolean;
   /** Tools of one turn that run at once; 4. */
   readonly parallel_tools?: number;
   /** What follows a failed part of a run; by default a failed step fails the run, and a failed tool is told to the model. */
@@ -92,6 +95,7 @@ export type TierSpec = {
   readonly timeouts: Timeouts;
   /** Instead of the agent's. */
   readonly instructions?: string;
+  readonly promptCache?: false;
 };
 
 /** Every tier that a machine of this agent may name. */
@@ -146,6 +150,7 @@ export type AgentSpec = {
   readonly supervision?: Supervision;
   /** Micro-dollars. */
   readonly confirmAbove?: number;
+  readonly promptCache?: false;
   readonly parallelTools: number;
 };
 

@@ -336,6 +336,10 @@ export class Call {
       maxOutputTokens: work.maxTokens,
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
       stream: tier.stream,
+      // What a machine asks beside the answer begins otherwise each time.
+      ...(input.for === "answer" &&
+        tier.promptCache !== false &&
+        work.spec.promptCache !== false && { promptCache: { key: work.spec.name } }),
       ...(tier.parameters && { parameters: tier.parameters }),
       timeouts: work.remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, work.remainingMs) } : tier.timeouts,
     };
