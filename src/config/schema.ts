@@ -120,6 +120,13 @@ const agentSettings = z.strictObject({
     .optional(),
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
   degraded: z.string().optional(),
+  context: z
+    .strictObject({
+      keep_turns: z.int().min(1).max(1_000).optional(),
+      max_tokens: positive.optional(),
+      summarise: z.strictObject({ tier: z.string(), max_output_tokens: z.int().min(16).optional() }).optional(),
+    })
+    .optional(),
   prompt_cache: z.boolean().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   supervision: z
