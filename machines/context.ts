@@ -88,7 +88,8 @@ export function planForTokens(
   const cut = (i: number, length: number): void => {
     const message = messages[i] as Message & { role: "tool" };
     const shorter = shortened(message, length);
-    const tokens = Math.min(size[i] as number, byteSize(shorter));
+    const part = isStrict ? 1 : ((shorter as typeof message).content.length / message.content.length) * estimated;
+    const tokens = Math.min(size[i] as number, byteSize(shorter), Math.ceil((size[i] as number) * part) + frame);
     if (shorter === message || tokens === size[i]) return;
     cuts.set(i, shorter);
     total -= (size[i] as number) - tokens;
@@ -169,9 +170,12 @@ function shortened(message: Message & { role: "tool" }, length: number): Message
 /** Never between the halves of a character. */
 const clipped = (text: string, length: number): string => text.slice(0, length).replace(/[\ud800-\udbff]$/, "");
 
-/** As many as this share of its tokens has, a tenth less. */
+/** A part of a text may have more tokens than its part of the length. */
+const estimated = 1.1;
+
+/** As many as this share of its tokens has, and somewhat less. */
 const charactersOf = (message: Message | undefined, share: number, size = 1): number =>
-  Math.max(shortResult, Math.floor(((message?.role === "tool" ? message.content.length : 0) * share * 0.9) / size));
+  Math.max(shortResult, Math.floor(((message?.role === "tool" ? message.content.length : 0) * share * 0.85) / size));
 
 /** A message counts its bytes at most, and what frames it. */
 function byteSize(message: Message): number {
