@@ -92,6 +92,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...contextOf(options),
     ...(options.prompt_cache === false && { promptCache: false }),
     parallelTools: options.parallel_tools ?? 4,
+    ...(options.priority === "batch" && { priority: "batch" }),
   };
 }
 

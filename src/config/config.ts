@@ -7,17 +7,21 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
+import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
+import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
 import type { Environment } from "./secret.ts";
+import { type StorePlace, storeOf } from "./store.ts";
 import { type ConfiguredProvider, createTier, defaultTiers, offlineTier } from "./tiers.ts";
 import type { ToolGroups } from "./tool-groups.ts";
 
@@ -39,8 +43,11 @@ export type ResolvedConfig = {
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
   readonly budgets: BudgetLimits;
-  /** A store, or the file of the embedded one (absolute, or `:memory:`). */
-  readonly store: Store | { readonly path: string };
+  readonly features: Features;
+  readonly store: Store | StorePlace;
+  readonly rateLimits?: ConfiguredRateLimits;
+  readonly providerLimits: { readonly [provider: string]: LaneLimits };
+  readonly queue: Partial<LaneSettings>;
   readonly data: string;
   readonly server: {
     readonly host: string;
@@ -49,7 +56,6 @@ export type ResolvedConfig = {
     readonly apiKeys: readonly string[];
   };
   readonly log: { readonly level: "silent" | "error" | "warn" | "info" | "debug" };
-  readonly databaseURL?: string;
   readonly redisURL?: string;
 };
 
@@ -92,6 +98,7 @@ export async function resolveConfig(
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
+  const rateLimits = rateLimitsOf(config);
   const data = resolve(cwd, server.data);
   return {
     offline,
@@ -106,7 +113,11 @@ export async function resolveConfig(
     }),
     tools,
     budgets: budgetsOf(config),
-    store: storeOf(config, cwd, data),
+    features: config.features ?? {},
+    store: storeOf(config, { cwd, env, data }),
+    ...(rateLimits && { rateLimits }),
+    providerLimits: providerLimitsOf(config),
+    queue: queueOf(config),
     data,
     server: {
       host: server.host ?? config.server?.host ?? "127.0.0.1",
@@ -115,16 +126,16 @@ export async function resolveConfig(
       apiKeys: server.apiKeys,
     },
     log: { level: config.log?.level ?? "info" },
-    ...(server.databaseURL && { databaseURL: server.databaseURL }),
     ...(server.redisURL && { redisURL: server.redisURL }),
   };
 }
 
 function budgetsOf({ budgets = {} }: CheckedConfig): BudgetLimits {
-  const { user, feature, system } = budgets;
+  const { user, key, feature, system } = budgets;
   const perDay = (each: NonNullable<typeof user>): Cap => cap(each.per_day_microusd, each.per_day_tokens, each.per_day_calls);
   return {
     ...(user && { user: perDay(user) }),
+    ...(key && { key: cap(key.per_month_microusd, key.per_month_tokens, key.per_month_calls) }),
     ...(feature && { feature: Object.fromEntries(Object.entries(feature).map(([name, each]) => [name, perDay(each)])) }),
     ...(system && { system: cap(system.per_hour_microusd, system.per_hour_tokens, system.per_hour_calls) }),
   };
@@ -219,12 +230,4 @@ async function ownMachines(): Promise<AgentParts["machines"]> {
     import("../../machines/request.ts"),
   ]);
   return { agent: agentMachine.version ?? "1", single: requestMachine.version ?? "1" };
-}
-
-function storeOf(config: CheckedConfig, cwd: string, data: string): Store | { readonly path: string } {
-  const { store } = config;
-  if (store && "commit" in store) return store;
-  const path = store?.path;
-  if (path === ":memory:") return { path };
-  return { path: path === undefined ? join(data, "escapement.db") : resolve(cwd, path) };
 }

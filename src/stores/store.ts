@@ -26,6 +26,9 @@ export type RunInfo = {
   readonly machine: string;
   readonly tenant: string;
   readonly user?: string;
+  /** Id of the API key that started it, and the plan of its user. */
+  readonly key?: string;
+  readonly plan?: string;
   readonly session?: string;
   readonly feature?: string;
   readonly input: Json;
@@ -236,6 +239,21 @@ export type TurnRow = { readonly n: number; readonly at: number; readonly body: 
 /** `json` is the fact without `run` and `seq`. */
 export type FactRow = { readonly seq: number; readonly json: string };
 
+/** A hold that was told wrong, of a run or of a meter (by its key), and what it was set to. */
+export type Correction = {
+  readonly of: "run" | "meter";
+  readonly id: string;
+  readonly unit: "nano" | "tokens" | "calls";
+  readonly was: number;
+  readonly is: number;
+};
+
+/** As an operator is told it. */
+export function correctionWords({ of, id, unit, was, is }: Correction): string {
+  const say = (held: number): string => (unit === "nano" ? `${held / 1_000} micro-dollars` : `${held} ${unit}`);
+  return `the ${of} ${id} held ${say(was)}, and its open calls hold ${say(is)}: corrected`;
+}
+
 export type ListQuery = {
   readonly tenant?: string;
   /** Null: only runs without a user. */
@@ -309,6 +327,12 @@ export interface Store {
   getAgent(hash: string): Promise<string | null>;
   /** Deletes runs that ended before `before`, with all their rows, and expired idempotency keys. */
   purge(before: number, now: number): Promise<number>;
+  /**
+   * Compares what runs and meters hold (money, tokens, calls) with what open asks hold, and corrects what differs: never below what is
+   * really held, and nothing is ended. Of runs that have ended, only those that did since `endedSince` (0) are looked at. On a healthy
+   * store it changes nothing.
+   */
+  reconcile(endedSince?: number): Promise<readonly Correction[]>;
   close(): Promise<void>;
 }
 
