@@ -85,6 +85,8 @@ export const tierSettings = z.strictObject({
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
   parameters: z.record(z.string(), z.json()).optional(),
   timeouts: timeouts.optional(),
+  /** The provider may keep what begins its calls alike, where that must be asked for; true. */
+  prompt_cache: z.boolean().optional(),
 });
 export type TierSettings = z.infer<typeof tierSettings>;
 
@@ -99,6 +101,7 @@ const tierUse = z.strictObject({
   parameters: z.record(z.string(), z.json()).optional(),
   max_output_tokens: positive.optional(),
   timeouts: timeouts.optional(),
+  prompt_cache: z.boolean().optional(),
 });
 
 /** An agent as data, or what `agent()` made of it. */
@@ -125,6 +128,14 @@ const agentSettings = z.strictObject({
     .optional(),
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
   degraded: z.string().optional(),
+  context: z
+    .strictObject({
+      keep_turns: z.int().min(1).max(1_000).optional(),
+      max_tokens: positive.optional(),
+      summarise: z.strictObject({ tier: z.string(), max_output_tokens: z.int().min(16).optional() }).optional(),
+    })
+    .optional(),
+  prompt_cache: z.boolean().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   supervision: z
     .strictObject({

@@ -103,14 +103,17 @@ export function createTier(
     // `z.json()` has checked it.
     ...(settings.parameters && { parameters: settings.parameters as { readonly [key: string]: Json } }),
     timeouts: timeoutsFrom(settings.timeouts ?? {}, timeoutsOf(stream)),
+    ...(settings.prompt_cache === false && { promptCache: false }),
   };
 }
 
 /** A tier as one agent uses it. */
 export function usedTier(tier: TierSpec, use: TierUse): TierSpec {
-  const { instructions, parameters, max_output_tokens, timeouts = {} } = use;
+  const { instructions, parameters, max_output_tokens, timeouts = {}, prompt_cache } = use;
+  const { promptCache, ...rest } = tier;
   return {
-    ...tier,
+    ...rest,
+    ...((prompt_cache ?? promptCache) === false && { promptCache: false }),
     ...(instructions !== undefined && { instructions }),
     ...(parameters && { parameters: { ...tier.parameters, ...parameters } }),
     ...(max_output_tokens !== undefined && { maxOutputTokens: Math.min(max_output_tokens, tier.maxOutputTokens) }),

@@ -3,6 +3,7 @@
  * ({@link AgentSpec}: plain JSON, stored once a version under its hash).
  */
 import type { z } from "zod";
+import type { ContextPolicy } from "../../machines/context.ts";
 import type { Backoff, Judge } from "../../machines/request-policy.ts";
 import type { Supervision } from "../../machines/supervision.ts";
 import { EscapementError } from "../protocol/errors.ts";
@@ -22,6 +23,7 @@ export type TierUse = {
   readonly parameters?: { readonly [key: string]: Json } | undefined;
   readonly max_output_tokens?: number | undefined;
   readonly timeouts?: TimeoutsInput | undefined;
+  readonly prompt_cache?: boolean | undefined;
 };
 
 /** Milliseconds; what is left out is the tier's. */
@@ -65,6 +67,10 @@ export type AgentOptions = {
   readonly judge?: Judge;
   /** Given, marked `degraded`, when no tier answered. */
   readonly degraded?: string;
+  /** What of a conversation is kept when it grows too long: the last `keep_turns` turns, `max_tokens` input tokens at most, the rest summarised. */
+  readonly context?: ContextOptions;
+  /** The provider may keep what begins its calls alike, where that must be asked for; true. */
+  readonly prompt_cache?: boolean;
   /** Tools of one turn that run at once; 4. */
   readonly parallel_tools?: number;
   /** What follows a failed part of a run; by default a failed step fails the run, and a failed tool is told to the model. */
@@ -77,6 +83,11 @@ export type AgentOptions = {
   readonly priority?: "realtime" | "batch";
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
+};
+
+export type ContextOptions = Omit<ContextPolicy, "summarise"> & {
+  /** A tier that summarises what goes; tokens of a summary at most, 512. Without it, what goes is dropped. */
+  readonly summarise?: { readonly tier: string; readonly max_output_tokens?: number | undefined } | undefined;
 };
 
 /** One step of a fallback chain, resolved: which model of which provider at which price. */
@@ -94,6 +105,7 @@ export type TierSpec = {
   readonly timeouts: Timeouts;
   /** Instead of the agent's. */
   readonly instructions?: string;
+  readonly promptCache?: false;
 };
 
 /** Every tier that a machine of this agent may name. */
@@ -129,7 +141,7 @@ export type AgentSpec = {
   readonly machine: string;
   /** The fallback chain. */
   readonly tiers: readonly TierSpec[];
-  /** Tiers that its machines call beside the chain: the judge's. */
+  /** Tiers that its machines call beside the chain: the judge's, the one that summarises. */
   readonly helpers?: readonly TierSpec[];
   readonly tools: readonly AgentToolSpec[];
   readonly limits: Limits;
@@ -148,6 +160,8 @@ export type AgentSpec = {
   readonly supervision?: Supervision;
   /** Micro-dollars. */
   readonly confirmAbove?: number;
+  readonly context?: ContextPolicy;
+  readonly promptCache?: false;
   readonly parallelTools: number;
   readonly priority?: "batch";
 };

@@ -20,6 +20,7 @@ import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
 import type { Account } from "./run.ts";
 import { looseJson, maxProblemLength, parseAnswer } from "./structured.ts";
+import { refusedLength } from "./too-long.ts";
 import { type Complaints, type Validator, validate } from "./validator.ts";
 
 export type CallDeps = {
@@ -306,8 +307,10 @@ export class Call {
   private failed(error: WorkError, end?: ProviderEnd): Outcome {
     if (end) this.deps.health.report(this.key, unhealthy.has(error.code as ErrorCode) ? "failed" : "neutral");
     const overdue = this.deps.clock() - this.askedAt >= this.work.remainingMs;
+    const numbers = error.code === "context_too_long" ? refusedLength(this.input, this.work.spec, this.provider) : undefined;
     const value: WorkError = {
       ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
+      ...(numbers && !overdue && { details: { ...error.details, ...numbers } }),
       call: callId(this.work.ask.ordinal),
       shown: this.isHeld ? 0 : this.text.length,
       ...(this.work.spec.onCut && !this.isHeld && this.text !== "" && { text: this.text }),
@@ -395,6 +398,10 @@ export class Call {
       maxOutputTokens: work.maxTokens,
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
       stream: tier.stream,
+      // What a machine asks beside the answer begins otherwise each time.
+      ...(input.for === "answer" &&
+        tier.promptCache !== false &&
+        work.spec.promptCache !== false && { promptCache: { key: work.spec.name } }),
       ...(tier.parameters && { parameters: tier.parameters }),
       timeouts: remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, remainingMs) } : tier.timeouts,
     };

@@ -56,8 +56,9 @@ const claimedAtOnce = 256;
 const settleMs = 2_000;
 /** A wait shorter than this is waited for in memory. */
 const parkAfterMs = 5_000;
-/** Runs of a session whose turns are shown to the next one. */
+/** Runs of a session whose turns are shown to the next one; of an agent that makes long conversations shorter, as many as it can take in. */
 const sessionRuns = 20;
+const longSessionRuns = 200;
 const sessionPage = 100;
 
 export class Host {
@@ -261,28 +262,34 @@ export class Host {
 
   /** Starts a run of a session: with what was said before it. */
   private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
-    const history = info.session === undefined ? [] : await this.history(info);
+    const history = info.session === undefined ? [] : await this.history(info, spec.context ? longSessionRuns : sessionRuns);
     const owned = this.adopt(newRecord(run, info, epoch), spec, undefined, history);
     owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
-  /** What was said in the session before this run, by this user: the last runs that ended with something said. */
-  private async history(info: RunInfo): Promise<readonly Message[]> {
+  /**
+   * What was said in the session before this run, by this user: the last runs that ended with something said, back to the last one that had
+   * made it shorter.
+   */
+  private async history(info: RunInfo, most: number): Promise<readonly Message[]> {
     const before: RunRecord[] = [];
-    for (let next: number | null | undefined; next !== null && before.length < sessionRuns; ) {
+    let next: number | null = null;
+    do {
       const page = await this.options.store.list({
         tenant: info.tenant,
         session: info.session as string,
         limit: sessionPage,
-        ...(next !== undefined && { before: next }),
+        ...(next !== null && { before: next }),
       });
       // A run without a user sees only runs without one.
       for (const row of page.rows)
         if (row.info.user === info.user && hasEnded(row.status) && row.info.createdAt <= info.createdAt) before.push(row);
       next = page.next;
-    }
-    const messages: Message[] = [];
-    for (const row of before.slice(0, sessionRuns).toReversed()) {
+    } while (next !== null && before.length < most && !before.some(({ progress }) => progress.history));
+    const shortened = before.findIndex(({ progress }) => progress.history);
+    const shown = before.slice(0, Math.min(most, shortened < 0 ? most : shortened + 1)).toReversed();
+    const messages = [...((shown[0]?.progress.history ?? []) as unknown as Message[])];
+    for (const row of shown) {
       const { output } = row.progress;
       if (output === undefined || output === null) continue;
       messages.push(...messagesOf(row.info.input), {

@@ -496,6 +496,7 @@ export class OwnedRun {
       ...(end.error && { error: end.error }),
       ...(end.tier !== undefined && { tier: end.tier }),
       ...(end.cached && { cached: true }),
+      ...(end.history && { history: end.history as unknown as Json }),
     };
     return {
       type: "run.finished",

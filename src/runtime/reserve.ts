@@ -64,7 +64,7 @@ export function reserving(providers: ReadonlyMap<string, Provider>, budgets: Bud
     const tier = tierOf(spec, input.tier);
     const provider = tier && providers.get(tier.provider);
     if (!tier || !provider) return undefined;
-    const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens);
+    const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens, input.maxTokens ?? Number.POSITIVE_INFINITY);
     const tokens = inputTokens(input, spec, provider);
     const meters = metersOf(budgets, info, now());
     return { ...worstCase(tier.price, tokens), inputTokens: tokens, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
