@@ -10,6 +10,7 @@ import { ownershipContract } from "./contract/ownership.ts";
 import { readsContract } from "./contract/reads.ts";
 import { sharedContract } from "./contract/shared.ts";
 import { turnsContract } from "./contract/turns.ts";
+import { usageContract } from "./contract/usage.ts";
 import type { MakePlace } from "./contract/world.ts";
 
 export type ContractOptions = {
@@ -26,6 +27,7 @@ export function storeContract(name: string, make: MakePlace, options: ContractOp
     ownershipContract(make);
     inboxContract(make);
     readsContract(make);
+    usageContract(make);
     modelContract(make, options.histories);
     if (options.shared) sharedContract(make);
   });
