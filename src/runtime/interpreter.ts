@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
+import type { Limited } from "../limits/rate-limits.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { AgentSpec } from "./agent.ts";
@@ -18,6 +19,8 @@ export type Work = {
   readonly ask: Ask;
   readonly spec: AgentSpec;
   readonly sensitive: boolean;
+  /** Whose run it is, for limits. */
+  readonly who: Limited;
   /** Output tokens that the grant allows; 0 for work without money. */
   readonly maxTokens: number;
   /** Nano-dollars that may be charged at most. */

@@ -615,6 +615,7 @@ export class OwnedRun {
         ask,
         spec: this.spec,
         sensitive: this.info.sensitive === true,
+        who: this.info,
         maxTokens: grant.maxTokens,
         holdNano: grant.holdNano,
         remainingMs: this.deadline - this.deps.scheduler.now(),
