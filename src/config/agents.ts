@@ -8,6 +8,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Limits, LimitsInput } from "../protocol/limits.ts";
 import { type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
+import { checkSlots, instructed } from "./instructions.ts";
 import { usedTier } from "./tiers.ts";
 import { exposedTools, type ToolGroups } from "./tool-groups.ts";
 
@@ -69,10 +70,12 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
   const helpers = helpersOf(options, tiers, parts.tiers);
   const inputSchema = schemaOf(name, "input", options.input);
   const outputSchema = schemaOf(name, "output", options.output);
+  const own = instructed(options.instructions ?? "");
+  checkSlots(name, inputSchema, own, tiers);
   return {
     name,
     description: options.description ?? "",
-    instructions: options.instructions ?? "",
+    ...own,
     machine: machineOf(options, parts.machines),
     tiers,
     ...(helpers.length > 0 && { helpers }),

@@ -3,6 +3,7 @@
  * How an error is worded is `config-error.ts`; what the settings mean is in the files that resolve them.
  */
 import { z } from "zod";
+import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -95,9 +96,13 @@ const zodType = z.custom<z.ZodType>(
   "a zod schema (a JSON file cannot hold one: use escapement.config.ts)",
 );
 
+const instructions = z
+  .string()
+  .or(z.custom<Prompt>((value) => (value as Prompt | undefined)?.kind === "prompt", "text, or a prompt made by prompt()"));
+
 const tierUse = z.strictObject({
   tier: z.string(),
-  instructions: z.string().optional(),
+  instructions: instructions.optional(),
   parameters: z.record(z.string(), z.json()).optional(),
   max_output_tokens: positive.optional(),
   timeouts: timeouts.optional(),
@@ -109,7 +114,7 @@ const agentSettings = z.strictObject({
   kind: z.literal("agent").optional(),
   name: z.string(),
   description: z.string().optional(),
-  instructions: z.string().optional(),
+  instructions: instructions.optional(),
   tiers: z.array(z.string().or(tierUse)).min(1).optional(),
   tools: z.array(z.string()).optional(),
   input: zodType.optional(),

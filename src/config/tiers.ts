@@ -7,6 +7,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, Timeouts } from "../providers/provider.ts";
 import type { Price, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
+import { instructed } from "./instructions.ts";
 import type { Preset, TierSettings } from "./schema.ts";
 
 /**
@@ -114,7 +115,7 @@ export function usedTier(tier: TierSpec, use: TierUse): TierSpec {
   return {
     ...rest,
     ...((prompt_cache ?? promptCache) === false && { promptCache: false }),
-    ...(instructions !== undefined && { instructions }),
+    ...(instructions !== undefined && instructed(instructions)),
     ...(parameters && { parameters: { ...tier.parameters, ...parameters } }),
     ...(max_output_tokens !== undefined && { maxOutputTokens: Math.min(max_output_tokens, tier.maxOutputTokens) }),
     timeouts: timeoutsFrom(timeouts, tier.timeouts),

@@ -6,6 +6,7 @@ import type { z } from "zod";
 import type { ContextPolicy } from "../../machines/context.ts";
 import type { Backoff, Judge } from "../../machines/request-policy.ts";
 import type { Supervision } from "../../machines/supervision.ts";
+import type { Prompt, PromptRef } from "../prompts/prompt.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
@@ -18,7 +19,7 @@ export type TierUse = {
   /** Name of a tier in the configuration. */
   readonly tier: string;
   /** Instead of the agent's instructions. */
-  readonly instructions?: string | undefined;
+  readonly instructions?: string | Prompt | undefined;
   /** Further parameters in the provider's own words, over the tier's. */
   readonly parameters?: { readonly [key: string]: Json } | undefined;
   readonly max_output_tokens?: number | undefined;
@@ -39,8 +40,8 @@ export type AgentOptions = {
   /** `[a-z][a-z0-9-]{0,63}`. */
   readonly name: string;
   readonly description?: string;
-  /** The system prompt. */
-  readonly instructions?: string;
+  /** The system prompt: text, or what `prompt()` made, whose slots are members of the run's input. */
+  readonly instructions?: string | Prompt;
   /** Tiers of the configuration, in order of preference: the fallback chain. Default: all configured tiers. */
   readonly tiers?: readonly (string | TierUse)[];
   /** Names of tool groups. Together at most 10 tools. */
@@ -105,6 +106,8 @@ export type TierSpec = {
   readonly timeouts: Timeouts;
   /** Instead of the agent's. */
   readonly instructions?: string;
+  /** Where they come from. */
+  readonly prompt?: PromptRef;
   readonly promptCache?: false;
 };
 
@@ -136,7 +139,9 @@ export type AgentToolSpec = {
 export type AgentSpec = {
   readonly name: string;
   readonly description: string;
+  /** With slots where its prompt has variables. */
   readonly instructions: string;
+  readonly prompt?: PromptRef;
   /** `name@revision`. */
   readonly machine: string;
   /** The fallback chain. */

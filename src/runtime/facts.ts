@@ -9,6 +9,7 @@ import { askId, callId, toolId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Usage } from "../protocol/run.ts";
 import type { AgentSpec } from "./agent.ts";
+import { promptVersionOf } from "./instructions.ts";
 import { tierOf } from "./reserve.ts";
 import type { Account, ActorFact, Ask, AskOf } from "./run.ts";
 
@@ -36,6 +37,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
   switch (ask.kind) {
     case "call": {
       const input = ask.input;
+      const version = promptVersionOf(input, spec);
       return {
         type: "call.started",
         ...base,
@@ -45,6 +47,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
         model: modelOf(input, spec),
         tier: input.tier,
         attempt: input.attempt,
+        ...(version !== undefined && { prompt: version }),
       };
     }
     case "tool": {

@@ -16,6 +16,7 @@ import { isDamage } from "../stores/damage.ts";
 import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
+import { withInput } from "./instructions.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
@@ -248,7 +249,8 @@ export class Host {
   // --- private
 
   private adopt(record: OwnedRecord, spec: AgentSpec, live: LiveRun | undefined, history?: readonly Message[]): OwnedRun {
-    const owned = new OwnedRun(record, spec, (observe) => live ?? this.liveRun(record.info, spec, history, observe), this.owning);
+    const own = withInput(spec, record.info.input);
+    const owned = new OwnedRun(record, own, (observe) => live ?? this.liveRun(record.info, own, history, observe), this.owning);
     this.runs.set(record.id, owned);
     return owned;
   }
@@ -257,7 +259,7 @@ export class Host {
   liveRun(info: RunInfo, spec: AgentSpec, history: readonly Message[] | undefined, observe?: (event: InspectionEvent) => void): LiveRun {
     const machine = this.options.machineOf(info.machine);
     if (!machine) throw new EscapementError("internal", `this process does not carry the machine ${info.machine}`);
-    return new LiveRun(machine, supervisorInput(spec, info, history), this.options.appraise(spec, info), observe);
+    return new LiveRun(machine, supervisorInput(spec, info, history), this.options.appraise(withInput(spec, info.input), info), observe);
   }
 
   /** Starts a run of a session: with what was said before it. */

@@ -51,6 +51,7 @@ import { estimate } from "./estimate.ts";
 import { factOf } from "./facts.ts";
 import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
+import { definitionOf } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import { eachEvent, readEvents } from "./reader.ts";
@@ -668,7 +669,7 @@ export class Runtime implements Runs {
   /** The author's own schema for the definition that a run is pinned to; for an older one, what was stored of it. */
   private answerSchema(spec: AgentSpec): z.ZodType | undefined {
     const defined = this.agentsByName.get(spec.name);
-    if (defined?.spec === spec) return defined.options.output;
+    if (defined?.spec === definitionOf(spec)) return defined.options.output;
     return spec.outputSchema === undefined ? undefined : z.fromJSONSchema(spec.outputSchema as Parameters<typeof z.fromJSONSchema>[0]);
   }
 
