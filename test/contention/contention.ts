@@ -33,6 +33,9 @@ export type ContentionOptions = {
   readonly cancels?: number;
   /** Processes that are killed; each has a successor. */
   readonly kills?: number;
+  /** Times that the database's server is killed and started again, and how. */
+  readonly restarts?: number;
+  readonly restart?: () => void;
 };
 
 export type Report = {
@@ -56,10 +59,10 @@ const answerMsOf = (kills: number): number => 1_000 * (1 + kills);
 const patienceMs = 900_000;
 
 export async function contend(options: ContentionOptions): Promise<Report> {
-  const { place, calls, processes, budget, share = 0.4, cancels = 0, kills = 0 } = options;
+  const { place, calls, processes, budget, share = 0.4, cancels = 0, kills = 0, restarts = 0, restart = () => {} } = options;
   await awayFromMidnight();
   const room = Math.round(calls * share);
-  const answerMs = answerMsOf(kills);
+  const answerMs = answerMsOf(kills + restarts);
   const store = "path" in place ? sqlite(place.path) : postgres(place.url, place);
   await store.nextDue();
   const view = await openView(place);
@@ -83,6 +86,11 @@ export async function contend(options: ContentionOptions): Promise<Report> {
       await until("calls to be under way", async () => workers.haveBegun && (await view.meters())[0]?.heldNano, patienceMs);
       await pause(Math.random() * answerMsOf(0));
       workers.kill();
+    }
+    for (let i = 0; i < restarts; i++) {
+      await until("calls to be under way", async () => (await view.meters())[0]?.heldNano, patienceMs);
+      await pause(Math.random() * answerMsOf(0));
+      restart();
     }
     for (;;) {
       monitor.check();
