@@ -7,7 +7,7 @@ import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
 import { loadTokenizer } from "./money/tokens.ts";
 import { offline, startOffline } from "./offline/offline.ts";
-import { Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
+import { type Reliability, Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
 import { sqlite } from "./stores/sqlite.ts";
 import type { Store } from "./stores/store.ts";
 
@@ -34,6 +34,8 @@ export type RuntimeExtras = {
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   /** Told of what operators should know: a lease that was lost, a run that was quarantined. */
   readonly onError?: (message: string, run?: string) => void;
+  /** Time constants of breakers and of the retry budget. */
+  readonly reliability?: Reliability;
   /** Environment to read keys and addresses from; `process.env`. */
   readonly env?: { readonly [name: string]: string | undefined };
   /** What paths are relative to; the working folder. */
@@ -45,10 +47,15 @@ export type RuntimeExtras = {
  * provider (scripted answers, over HTTP). Throws `invalid_request` naming the key that is wrong and the way out.
  */
 export async function createRuntime(config: Config & RuntimeExtras = {}): Promise<Runtime> {
-  const { machines, inspect, onError, env, cwd, ...settings } = config;
+  const { machines, inspect, onError, reliability, env, cwd, ...settings } = config;
   const revisions = Object.fromEntries(Object.entries(machines ?? {}).map(([name, machine]) => [name, machine.version ?? "1"]));
   const resolved = await resolveConfig(settings, { ...(env && { env }), ...(cwd && { cwd }), machines: revisions });
-  return runtimeOf(resolved, { ...(machines && { machines }), ...(inspect && { inspect }), ...(onError && { onError }) });
+  return runtimeOf(resolved, {
+    ...(machines && { machines }),
+    ...(inspect && { inspect }),
+    ...(onError && { onError }),
+    ...(reliability && { reliability }),
+  });
 }
 
 type Resolved = Awaited<ReturnType<typeof resolveConfig>>;
@@ -56,7 +63,7 @@ type Resolved = Awaited<ReturnType<typeof resolveConfig>>;
 /** The same for a configuration that was resolved already (`loadConfig`). */
 export async function runtimeOf(
   resolved: Resolved,
-  extras: Pick<RuntimeExtras, "machines" | "inspect" | "onError"> & Pick<RuntimeOptions, "passive"> = {},
+  extras: Pick<RuntimeExtras, "machines" | "inspect" | "onError" | "reliability"> & Pick<RuntimeOptions, "passive"> = {},
 ): Promise<Runtime> {
   const script = resolved.offline ? await startOffline() : undefined;
   const providers = script ? new Map([...resolved.providers, ["offline", offline({ url: script.url })] as const]) : resolved.providers;

@@ -7,11 +7,12 @@ import { hash as digest, randomUUID } from "node:crypto";
 import type { AnyStateMachine, InspectionEvent } from "xstate";
 import { z } from "zod";
 import { agentMachine } from "../../machines/agent.ts";
+import type { BreakerInput } from "../../machines/breaker.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import type { Channel } from "../channels/channel.ts";
 import { Health } from "../limits/health.ts";
-import { RetryBudget } from "../limits/retry-budget.ts";
+import { RetryBudget, type RetryBudgetSettings } from "../limits/retry-budget.ts";
 import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
 import type { Budget } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
@@ -87,6 +88,13 @@ export type RuntimeOptions = {
   readonly scheduler?: Scheduler;
   readonly interpreter?: Interpreter;
   readonly journal?: new (store: Store, scheduler: Scheduler) => Journal;
+  readonly reliability?: Reliability;
+};
+
+/** Time constants of this process, for who wants others than FEATURES A6 and A11 say. */
+export type Reliability = {
+  readonly breaker?: Partial<BreakerInput>;
+  readonly retryBudget?: Partial<RetryBudgetSettings>;
 };
 
 const idempotencyMs = 24 * 3_600_000;
@@ -128,7 +136,8 @@ export class Runtime implements Runs {
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
     const clock = (): number => this.scheduler.monotonic();
-    this.breakers = new Health(clock);
+    const { reliability = {} } = options;
+    this.breakers = new Health(clock, reliability.breaker);
     const machines: Record<string, AnyStateMachine> = { agent: agentMachine, single: requestMachine, ...options.machines };
     for (const [name, machine] of Object.entries(machines))
       this.machines.set(`${name}@${machine.version ?? "1"}`, supervise(supervisorMachine, machine));
@@ -159,7 +168,7 @@ export class Runtime implements Runs {
         createInterpreter({
           providers: options.providers,
           health: this.breakers,
-          retries: new RetryBudget(clock),
+          retries: new RetryBudget(clock, reliability.retryBudget),
           answerSchema: (spec) => this.answerSchema(spec),
           validatorsOf: (spec) => this.validators(spec),
           clock,
