@@ -42,6 +42,7 @@ const rules: Record<string, readonly string[]> = {
   "src/channels/": ["src/channels/", "src/protocol/"],
   "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
+  "src/validators/": ["src/validators/", "src/protocol/", "type:src/runtime/validator.ts", "franc-min"],
   "src/client/": ["src/client/", "type:src/protocol/"],
   "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
   "src/runtime/": [
