@@ -78,6 +78,7 @@ export async function runtimeOf(
       agents: resolved.agents,
       tools: resolved.tools,
       budgets: resolved.budgets,
+      priceOf: resolved.priceOf,
       features: resolved.features,
       ...extras,
       ...(script && { onClosed: script.close }),

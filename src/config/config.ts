@@ -10,7 +10,7 @@ import { pathToFileURL } from "node:url";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
+import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
@@ -19,7 +19,7 @@ import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
 import type { Environment } from "./secret.ts";
-import { type ConfiguredProvider, createTier, defaultTiers, offlineTier } from "./tiers.ts";
+import { type ConfiguredProvider, createTier, defaultTiers, offlineTier, servedPrices } from "./tiers.ts";
 import type { ToolGroups } from "./tool-groups.ts";
 
 export type { Config } from "./schema.ts";
@@ -37,6 +37,8 @@ export type ResolvedConfig = {
   readonly offline: boolean;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly tiers: readonly TierSpec[];
+  /** Of models that a provider serves in place of a tier's. */
+  readonly priceOf: PriceOf;
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
   readonly budgets: BudgetLimits;
@@ -99,6 +101,7 @@ export async function resolveConfig(
     offline,
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
     tiers,
+    priceOf: servedPrices(providers, config.prices ?? {}),
     // Checked by the schema, key by key; zod's optional keys also allow undefined.
     agents: resolveAgents((config.agents as readonly AgentOptions[] | undefined) ?? defaultAgents, {
       tiers,

@@ -28,7 +28,7 @@ import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "
 import type { Provider } from "../providers/provider.ts";
 import { damaged } from "../stores/damage.ts";
 import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
-import type { AgentOptions, AgentSpec } from "./agent.ts";
+import type { AgentOptions, AgentSpec, PriceOf } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
 import { checkDefinition } from "./definition.ts";
@@ -71,6 +71,8 @@ export type RuntimeOptions = {
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
   readonly budgets?: BudgetLimits;
+  /** Of models that are served in place of a tier's; without it they cost what the tier's do. */
+  readonly priceOf?: PriceOf;
   readonly features?: Features;
   /** Runs that may live in this process at once; 20,000. More are refused with `overloaded`. */
   readonly maxRuns?: number;
@@ -168,11 +170,13 @@ export class Runtime implements Runs {
         createInterpreter({
           providers: options.providers,
           health: this.breakers,
+          answers: new Health(clock, reliability.breaker),
           retries: new RetryBudget(clock, reliability.retryBudget),
           answerSchema: (spec) => this.answerSchema(spec),
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
+          ...(options.priceOf && { priceOf: options.priceOf }),
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
