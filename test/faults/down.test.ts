@@ -24,6 +24,8 @@ row("P07", "500 once, then an answer", { injected: "500 whose message repeats th
 row("P08", "502, 503, 504 with a page of HTML", { injected: "statuses with 100 kB of HTML that holds a canary" }, async (world) => {
   for (const status of [502, 503, 504]) {
     const page = `<html><body>canary-of-the-page ${"x".repeat(100_000)}</body></html>`;
+    // Among good answers: three failures in a row would be the breaker's affair.
+    for (let i = 0; i < 2; i++) await world.run("alone");
     world.answers("primary", [body(status, page, { "content-type": "text/html" }), { text: "Back." }]);
     const { run, transcript } = await world.run("alone");
     expect(run).toMatchObject({ status: "done", output: "Back.", calls: 2 });
@@ -38,6 +40,7 @@ row("P08", "502, 503, 504 with a page of HTML", { injected: "statuses with 100 k
 row("P09", "529 overloaded for a minute", { injected: "529 to every request (a minute is 3 s)" }, async (world) => {
   world.answers("primary", () => chatError(529, "Overloaded.", { type: "overloaded_error" }));
   const runs = many(200, 60);
+  const from = performance.now();
   const all = await world.runs("chain", runs, 8);
   for (const { run } of all) expect(run).toMatchObject({ status: "done", tier: "second" });
   const reached = world.primary.book.entries.length;
@@ -47,8 +50,8 @@ row("P09", "529 overloaded for a minute", { injected: "529 to every request (a m
       .filter(({ tier }) => tier === "first")
       .map(({ attempt }) => attempt),
   );
-  // 8 at once: what was on its way when it opened.
-  expect(reached).toBeLessThanOrEqual(5 + 8 + 10);
+  // What was on its way when it opened (8 at once, and retries), and one probe a cooldown (100 ms).
+  expect(reached).toBeLessThanOrEqual(5 + 8 + 10 + Math.ceil((performance.now() - from) / 100));
   expect(Math.max(...first)).toBeLessThanOrEqual(3);
   expect(["open", "probing"]).toContain(world.breaker());
   const late = await world.run("chain");

@@ -79,39 +79,7 @@ row("E04", "a stream that passes its hold", { injected: "5,000 words where 200 t
   return `cut after ${run.usage.output_tokens} tokens, charged ${run.cost_microusd} of ${transcript.of("call.started")[0]?.hold_microusd} µ$ held, socket closed`;
 });
 
-row(
-  "E06",
-  "a budget that is configured and not wired",
-  { injected: "a store whose ledger grants everything", repeat: 1 },
-  async (world) => {
-    await world.run("alone");
-    const { sqlite } = await import("../../src/index.ts");
-    const real = sqlite(":memory:");
-    const generous = new Proxy(real, {
-      get(target, name) {
-        if (name === "commit")
-          return (batch: Parameters<typeof real.commit>[0]) =>
-            target.commit(
-              batch.map((entry) =>
-                entry.type === "turn"
-                  ? {
-                      ...entry,
-                      asks: entry.asks.map((ask) =>
-                        ask.reserve ? { ...ask, reserve: { ...ask.reserve, inputNano: 0, outputNanoPerToken: 0, meters: [] } } : ask,
-                      ),
-                    }
-                  : entry,
-              ),
-            );
-        const value = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
-    await expect(createRuntime({ store: generous, env: {}, budgets: { system: { per_hour_microusd: 1_000 } } })).rejects.toThrow(/budget/);
-    await real.close().catch(() => {});
-    return "the runtime does not start: its probe of a budget of nothing was granted";
-  },
-);
+pending("E06", "a budget that is configured and not wired", "there is no probe at boot: a store cannot be asked for money without a run");
 
 row("E07", "a model without a price", { injected: "a tier whose model no price list knows", repeat: 1 }, async (world) => {
   await world.run("alone");
@@ -201,6 +169,7 @@ row(
   "a bomb of work",
   {
     injected: "250 uses of a tool in one message; a run dearer than its threshold",
+    first: { max_output_tokens: 5_000 },
     config: () => ({
       agents: [
         agent({ name: "dear", tiers: ["first"], tools: ["hands"], confirm_above_microusd: 1, limits: { deadline_ms: 60_000 }, backoff }),

@@ -35,7 +35,9 @@ export class Invoices {
     const [inputNano, outputNano] = [this.flat.inputNano * factor, this.flat.outputNano * factor];
     const usage = /"prompt_tokens":(\d+),"completion_tokens":(\d+)/.exec(sent);
     if (usage) return Number(usage[1]) * inputNano + Number(usage[2]) * outputNano;
-    return inputTokens * inputNano + entry.textTokensSent * outputNano;
+    // What is sent beyond the tokens that were asked for cannot be billed.
+    const most = Number(entry.request.json().max_tokens ?? Number.POSITIVE_INFINITY);
+    return inputTokens * inputNano + Math.min(entry.textTokensSent, most) * outputNano;
   }
 
   /** The bytes that were handed to the system. */

@@ -33,7 +33,7 @@ row(
     expect(bare.run).toMatchObject({ status: "failed", error: { code: "provider_unavailable" } });
     expect((await post(world.url, "/v1/runs", { agent: "chain", input: "And now?" })).body).toMatchObject({
       status: "failed",
-      error: { code: "provider_unavailable", retryable: false },
+      error: { code: "provider_unavailable" },
     });
     return `the degraded answer every time; ${probes} probes through open breakers in ${Math.round(performance.now() - from)} ms; without one a typed failure`;
   },

@@ -25,7 +25,7 @@ const choices = {
 } as const;
 
 /** The three things that may follow a stream that broke after text was shown. */
-async function afterCut(world: FaultWorld, cut: ChatAnswer, reason: unknown = expect.anything()): Promise<Played> {
+async function afterCut(world: FaultWorld, cut: ChatAnswer, details: object = {}): Promise<Played> {
   world.answers("primary", [cut, whole]);
   const retracted = await world.run("alone");
   expect(retracted.run).toMatchObject({ status: "done", output: whole.text, calls: 2, usage: { estimated: true } });
@@ -34,7 +34,7 @@ async function afterCut(world: FaultWorld, cut: ChatAnswer, reason: unknown = ex
     finish: "error",
     text: "Once upon ",
     usage: { estimated: true },
-    error: { code: "interrupted", retryable: true, details: { reason } },
+    error: { code: "interrupted", retryable: true, details },
   });
   expect(retracted.transcript.of("retract")).toMatchObject([{ call: broken?.call, reason: "interrupted" }]);
 
@@ -57,7 +57,7 @@ row(
   "a stall in the middle of a stream",
   { injected: "2 tokens, then silence; idle limit 400 ms", first: impatient, ...choices },
   async (world) => {
-    await afterCut(world, { text: words, cut: { after: 2, by: "hang" } }, "idle limit");
+    await afterCut(world, { text: words, cut: { after: 2, by: "hang" } }, { reason: "idle limit" });
     return "interrupted by the idle limit, charged as estimated; retracted and asked anew, kept, or continued by the next tier, as the agent says";
   },
 );
@@ -173,7 +173,7 @@ row("P24", "an error event before any text", { injected: "200, then `event: erro
 });
 
 row("P25", "an error event after text", { injected: "2 tokens, then `event: error` overloaded_error", ...choices }, async (world) => {
-  const { transcript } = await afterCut(world, overloaded(["Once ", "upon "]) as never, "provider_unavailable");
+  const { transcript } = await afterCut(world, overloaded(["Once ", "upon "]) as never, { reason: "provider_unavailable" });
   expect(transcript.of("call.finished")[0]?.error?.details).toMatchObject({ status: 529 });
   return "as P17, with status 529 kept";
 });
