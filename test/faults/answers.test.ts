@@ -153,18 +153,15 @@ row(
 );
 
 row("P37", "arguments of 5 MB, and 10,000 deep", { injected: "5 MB in a string; 10,000 nested objects" }, async (world) => {
-  const growth = async (text: string, code: string): Promise<void> => {
+  for (const text of [`{"text":"${"x".repeat(5_000_000)}"}`, `${'{"text":'.repeat(10_000)}1${"}".repeat(10_000)}`]) {
     world.answers("primary", [use(text)]);
     const { run, transcript } = await world.run("worker");
-    expect(run).toMatchObject({ status: "failed", error: { code } });
+    expect(run.status).toBe("failed");
+    // By the hold, where that is the smaller cap.
+    expect(["truncated", "invalid_output"]).toContain(run.error?.code);
     expect(transcript.of("tool.started")).toEqual([]);
-  };
-  await growth(`{"text":"${"x".repeat(5_000_000)}"}`, "truncated").catch(() =>
-    growth(`{"text":"${"x".repeat(5_000_000)}"}`, "invalid_output"),
-  );
-  await growth(`${'{"text":'.repeat(10_000)}1${"}".repeat(10_000)}`, "invalid_output").catch(() =>
-    growth(`${'{"text":'.repeat(10_000)}1${"}".repeat(10_000)}`, "truncated"),
-  );
+    expect(JSON.stringify(transcript.events).length).toBeLessThan(100_000);
+  }
   expect(world.noted).toEqual([]);
   return "cut or refused before they were parsed; no tool ran";
 });

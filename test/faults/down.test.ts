@@ -54,8 +54,9 @@ row("P09", "529 overloaded for a minute", { injected: "529 to every request (a m
   expect(reached).toBeLessThanOrEqual(5 + 8 + 10 + Math.ceil((performance.now() - from) / 100));
   expect(Math.max(...first)).toBeLessThanOrEqual(3);
   expect(["open", "probing"]).toContain(world.breaker());
-  const late = await world.run("chain");
-  expect(late.transcript.of("call.finished")[0]).toMatchObject({ error: { details: { reason: "breaker" } }, cost_microusd: 0 });
+  const kept = all.flatMap(({ transcript }) => transcript.of("call.finished").filter(({ error }) => error?.details?.reason === "breaker"));
+  expect(kept.length).toBeGreaterThan(runs / 3);
+  for (const { cost_microusd } of kept) expect(cost_microusd).toBe(0);
   return `${all.length} runs answered by the next tier; ${reached} requests reached the provider before its breaker kept them`;
 });
 
