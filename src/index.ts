@@ -89,6 +89,7 @@ export async function runtimeOf(
       agents: resolved.agents,
       tools: resolved.tools,
       budgets: resolved.budgets,
+      priceOf: resolved.priceOf,
       features: resolved.features,
       ...(resolved.rateLimits && limiter && { rateLimits: { ...resolved.rateLimits, limiter } }),
       providerLimits: resolved.providerLimits,

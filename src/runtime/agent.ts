@@ -114,6 +114,9 @@ export type TierSpec = {
 /** Every tier that a machine of this agent may name. */
 export const tiersOf = (spec: AgentSpec): readonly TierSpec[] => (spec.helpers ? [...spec.tiers, ...spec.helpers] : spec.tiers);
 
+/** What a model of a provider costs, or null where nobody knows. */
+export type PriceOf = (provider: string, model: string) => Price | null;
+
 /** Nano-dollars a token. */
 export type Rates = {
   readonly inputNano: number;

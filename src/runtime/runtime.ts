@@ -43,7 +43,7 @@ import {
   type RunRecord,
   type Store,
 } from "../stores/store.ts";
-import type { AgentOptions, AgentSpec } from "./agent.ts";
+import type { AgentOptions, AgentSpec, PriceOf } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
 import { checkDefinition } from "./definition.ts";
@@ -87,6 +87,8 @@ export type RuntimeOptions = {
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
   readonly budgets?: BudgetLimits;
+  /** Of models that are served in place of a tier's; without it they cost what the tier's do. */
+  readonly priceOf?: PriceOf;
   readonly features?: Features;
   /** What callers may do a minute. Without it nobody is limited. */
   readonly rateLimits?: RateLimitSettings & { readonly limiter: Limiter };
@@ -213,11 +215,13 @@ export class Runtime implements Runs {
           providers: options.providers,
           health: this.breakers,
           retries: new RetryBudget(clock, reliability.retryBudget),
+          answers: new Health(clock, reliability.breaker),
           gate: this.gate,
           answerSchema: (spec) => this.answerSchema(spec),
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
+          ...(options.priceOf && { priceOf: options.priceOf }),
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
