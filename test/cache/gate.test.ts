@@ -40,7 +40,6 @@ test.each(
     question   | What is he like?                   | What does he like?
     time       | Is the line busy?                  | Was the line busy?
     question   | Does this machine work?            | Is this machine working?
-    time       | Will it be used?                   | Is it used?
     time       | Can the chicken cook?              | Can the chicken be cooked?
     preposition| Is it closed in 5 days?            | Is it closed for 5 days?
     word       | Ist der Laden offen?               | Ist der Laden zu?
