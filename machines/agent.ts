@@ -10,22 +10,23 @@
  */
 import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
-import type { Json } from "../src/protocol/json.ts";
 import type { Message, ToolRequest } from "../src/protocol/messages.ts";
 import { type RequestOutput, requestMachine } from "./request.ts";
 import { policyOf, type RequestPolicy } from "./request-policy.ts";
+import { restartMs, type Supervision } from "./supervision.ts";
 import { type ToolUseOutput, toolMachine } from "./tool.ts";
-import { type Answer, type AnswerStatus, asError, type Emitted, workError } from "./work.ts";
+import { type Answer, type AnswerStatus, asError, type Emitted, sleep, workError } from "./work.ts";
 
 export type AgentInput = RequestPolicy & {
   readonly messages: readonly Message[];
   readonly tiers: readonly string[];
   readonly maxSteps: number;
   readonly structured?: boolean;
-  /** The tools that the model sees, and which of them need a yes. */
-  readonly tools: readonly { readonly name: string; readonly approval: boolean }[];
+  /** The tools that the model sees, which of them need a yes, and which may be done again when they failed. */
+  readonly tools: readonly { readonly name: string; readonly approval: boolean; readonly repeatable?: boolean }[];
   /** Tools of one step that run at once. */
   readonly parallelTools: number;
+  readonly supervision?: Supervision | undefined;
 };
 
 /** `messages` grow; what else was given stays in `input`: a context has few keys (see request.ts). */
@@ -45,11 +46,11 @@ type Context = {
   /** The last step's failed uses, and how often they came in a row. */
   readonly failure: string | null;
   readonly failures: number;
-  readonly text: string | null;
-  readonly value: Json | undefined;
-  readonly tier: string | undefined;
-  readonly cached: boolean;
+  /** Of the last request. */
+  readonly answer: Pick<Answer, "text" | "value" | "tier" | "cached">;
   readonly error: ErrorBody | null;
+  /** Steps that began anew. */
+  readonly restarts: number;
   readonly status: AnswerStatus;
 };
 
@@ -58,6 +59,9 @@ export const maxUsesPerStep = 16;
 const maxIdenticalFailures = 2;
 
 const isOver = ({ results }: Context): boolean => results.every((result) => result !== null);
+/** A use of a tool failed, and this agent fails with it. */
+const isEscalated = ({ input, results }: Context): boolean =>
+  input.supervision?.tool === "escalate" && results.some((result) => result?.status === "failed");
 const useIndex = (id: string, { usedBefore }: Context): number => Number(id.slice("tool-".length)) - usedBefore - 1;
 
 export const agentMachine = setup({
@@ -72,23 +76,39 @@ export const agentMachine = setup({
     emitted: {} as Emitted<"limit.hit">,
     children: {} as { request: "request" },
   },
-  actors: { request: requestMachine, tool: toolMachine },
+  actors: { request: requestMachine, tool: toolMachine, sleep },
   guards: {
     endedAs: (_, { output, status }: { output: RequestOutput; status: AnswerStatus }) => output.status === status,
     wantsTools: ({ context }, { output }: { output: RequestOutput }) =>
       output.status === "done" && output.tools.length > 0 && context.input.tools.length > 0,
+    mayRestart: ({ context: { input, restarts, step } }, { output }: { output: RequestOutput }) =>
+      input.supervision?.request === "restart" &&
+      restarts < input.supervision.max_restarts &&
+      step < input.maxSteps &&
+      output.status === "failed" &&
+      output.error?.retryable === true,
+    isEscalated: ({ context }) => isEscalated(context),
     canThinkAgain: ({ context }) => isOver(context) && context.step < context.input.maxSteps,
     isOver: ({ context }) => isOver(context),
     isStuck: ({ context }) => isOver(context) && context.failures >= maxIdenticalFailures,
   },
   actions: {
+    countRestart: assign({ restarts: ({ context }) => context.restarts + 1 }),
+    keepEscalated: assign({
+      error: ({ context }) => {
+        const failed = context.results.find((result) => result?.status === "failed");
+        return errorBody("tool_failed", `the tool "${failed?.name}" failed: ${failed?.content}`);
+      },
+    }),
     nextStep: assign({ step: ({ context }) => context.step + 1 }),
-    keepAnswer: assign((_, { output }: { output: RequestOutput }) => ({
-      ...(output.text !== null && { text: output.text }),
-      value: output.value,
-      tier: output.tier,
-      cached: output.cached === true,
-      error: output.error ?? null,
+    keepAnswer: assign(({ context }, { output: { text, value, tier, cached, error } }: { output: RequestOutput }) => ({
+      answer: {
+        text: text ?? context.answer.text,
+        ...(value !== undefined && { value }),
+        ...(tier !== undefined && { tier }),
+        ...(cached && { cached }),
+      },
+      error: error ?? null,
     })),
     keepRequest: assign(({ context }, { output }: { output: RequestOutput }) => ({
       messages: output.message ? [...context.messages, output.message] : context.messages,
@@ -99,14 +119,20 @@ export const agentMachine = setup({
       usedBefore: context.usedBefore + context.uses.length,
     })),
     startTools: enqueueActions(({ context, enqueue }) => {
+      if (isEscalated(context)) return;
       let running = context.results.slice(0, context.started).filter((result) => result === null).length;
       let { started } = context;
       for (; started < Math.min(context.uses.length, maxUsesPerStep) && running < context.input.parallelTools; started++, running++) {
         const use = context.uses[started] as ToolRequest;
-        const needsApproval = context.input.tools.some((tool) => tool.name === use.name && tool.approval);
+        const { approval = false, repeatable } = context.input.tools.find((tool) => tool.name === use.name) ?? {};
         enqueue.spawnChild("tool", {
           id: `tool-${context.usedBefore + started + 1}`,
-          input: { ...use, call: context.call, needsApproval },
+          input: {
+            ...use,
+            call: context.call,
+            needsApproval: approval,
+            ...(repeatable && { restarts: context.input.supervision?.max_restarts }),
+          },
         });
       }
       enqueue.assign({ started });
@@ -167,19 +193,14 @@ export const agentMachine = setup({
     usedBefore: 0,
     failure: null,
     failures: 0,
-    text: null,
-    value: undefined,
-    tier: undefined,
-    cached: false,
+    answer: { text: null },
     error: null,
+    restarts: 0,
     status: "failed",
   }),
-  output: ({ context: { status, text, value, tier, cached, error } }) => ({
+  output: ({ context: { status, answer, error } }) => ({
     status,
-    text,
-    ...(value !== undefined && { value }),
-    ...(tier !== undefined && { tier }),
-    ...(cached && { cached }),
+    ...answer,
     ...(error && status !== "done" && status !== "degraded" && { error }),
   }),
   on: { cancel: ".cancelled" },
@@ -227,9 +248,26 @@ export const agentMachine = setup({
             target: "exhausted",
             actions: { type: "keepAnswer", params: ({ event }) => event },
           },
+          {
+            guard: { type: "mayRestart", params: ({ event }) => event },
+            target: "restarting",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
           { target: "failed", actions: { type: "keepAnswer", params: ({ event }) => event } },
         ],
         onError: { target: "failed", actions: { type: "keepThrown", params: ({ event }) => event } },
+      },
+    },
+    /** The step failed and begins anew. */
+    restarting: {
+      entry: "countRestart",
+      invoke: {
+        id: "sleep",
+        src: "sleep",
+        input: ({ context }) => ({ ms: restartMs(context.restarts), jitter: true, restart: true }),
+        onDone: "thinking",
+        // What it failed with says more than that it may not begin anew.
+        onError: "failed",
       },
     },
     dispatching: {
@@ -252,6 +290,7 @@ export const agentMachine = setup({
         },
       },
       always: [
+        { guard: "isEscalated", target: "failed", actions: "keepEscalated" },
         { guard: "isStuck", target: "failed", actions: ["tellResults", "keepStuck"] },
         { guard: "canThinkAgain", target: "thinking", actions: "tellResults" },
         { guard: "isOver", target: "exhausted", actions: ["tellResults", "keepStepLimit", "tellStepLimit"] },

@@ -14,7 +14,8 @@ import type { LimitName } from "../src/protocol/events.ts";
 import type { Json } from "../src/protocol/json.ts";
 import type { Limits } from "../src/protocol/limits.ts";
 import { agentMachine } from "./agent.ts";
-import { type Answer, type AnswerStatus, asError, type Emitted, type WorkKind, workError } from "./work.ts";
+import { defaultSupervision, recent, restartMs, type Supervision } from "./supervision.ts";
+import { type Answer, type AnswerStatus, asError, ask, type Emitted, sleep, type WorkKind, workError } from "./work.ts";
 
 /** One ask for work, as the runtime tells it. */
 export type WorkAsked = {
@@ -29,12 +30,20 @@ export type WorkAsked = {
   readonly isStep: boolean;
   /** A call that is told from a cache: it reaches no provider, and counts as none. */
   readonly isCached?: boolean;
+  /** A wait before a failed child begins anew. */
+  readonly isRestart?: boolean;
   /** What the runtime found wrong with it (no such tool, arguments that do not fit, no price): it will be denied. */
   readonly problem?: ErrorBody;
 };
 export type WorkDenied = { readonly type: "work.denied"; readonly ordinal: number; readonly error: ErrorBody };
 
-export type SupervisorInput = { readonly limits: Limits; readonly agent: Json };
+export type SupervisorInput = {
+  readonly limits: Limits;
+  readonly agent: Json;
+  readonly supervision?: Supervision;
+  /** It may cost as much as this, in micro-dollars, and a person must agree first. */
+  readonly confirm?: number;
+};
 
 /** What was used so far. `tool_calls` counts refused uses too. */
 export type Meters = { readonly steps: number; readonly calls: number; readonly tool_calls: number };
@@ -49,17 +58,27 @@ export type SupervisorOutput = {
 
 export type SupervisorContext = SupervisorInput & {
   readonly meters: Meters;
+  /** When children of the run began anew, as far as it still counts. */
+  readonly restarts: readonly number[];
+  /** Times that the agent itself did. */
+  readonly agentRestarts: number;
   readonly answer: Answer | null;
   readonly error: ErrorBody | null;
   readonly status: AnswerStatus;
 };
+const confirmMs = 24 * 3_600_000;
+
 type Denial = { readonly error: ErrorBody; readonly limit?: { readonly which: LimitName; readonly value: number; readonly limit: number } };
 
 /** The one place where a run's caps are held against an ask. Null: granted. */
-function denial({ limits, meters }: SupervisorContext, asked: WorkAsked): Denial | null {
+function denial({ limits, meters, restarts, supervision = defaultSupervision }: SupervisorContext, asked: WorkAsked): Denial | null {
   const over = (which: LimitName, value: number, limit: number, unit: string): Denial => ({
     limit: { which, value, limit },
-    error: errorBody("limit_hit", `the run may use ${limit} ${unit}; raise limits.max_${which} if that is too few`, { details: { which } }),
+    error: errorBody(
+      "limit_hit",
+      `the run may use ${limit} ${unit}; raise ${which === "restarts" ? "supervision.max_restarts" : `limits.max_${which}`} if that is too few`,
+      { details: { which } },
+    ),
   });
   if (asked.at >= limits.deadline_ms) {
     return {
@@ -70,6 +89,11 @@ function denial({ limits, meters }: SupervisorContext, asked: WorkAsked): Denial
   if (asked.depth > limits.max_depth) return over("depth", asked.depth, limits.max_depth, "levels of machines");
   if (asked.kind === "tool" && meters.tool_calls >= limits.max_tool_calls)
     return over("tool_calls", meters.tool_calls, limits.max_tool_calls, "tool calls");
+  if (asked.isRestart) {
+    const count = recent(restarts, asked.at, supervision.within_ms).length;
+    if (count >= supervision.max_restarts)
+      return over("restarts", count, supervision.max_restarts, `restarts in ${supervision.within_ms} ms`);
+  }
   if (asked.problem) return { error: asked.problem };
   if (asked.kind === "call") {
     if (asked.isStep && meters.steps >= limits.max_steps) return over("steps", meters.steps, limits.max_steps, "steps");
@@ -87,9 +111,16 @@ export const supervisorMachine = setup({
     emitted: {} as WorkDenied | Emitted<"limit.hit">,
   },
   // Any machine that answers fits: the runtime provides the one that the agent names. The type says only what is relied on.
-  actors: { agent: agentMachine as unknown as PromiseActorLogic<Answer, Json> },
+  actors: { agent: agentMachine as unknown as PromiseActorLogic<Answer, Json>, ask, sleep },
   guards: {
     isDenied: ({ context }, { asked }: { asked: WorkAsked }) => denial(context, asked) !== null,
+    needsYes: ({ context }) => context.confirm !== undefined,
+    isYes: (_, { approve }: { approve: boolean | undefined }) => approve === true,
+    mayRestart: ({ context: { supervision, agentRestarts } }, { output }: { output: Answer }) =>
+      supervision?.agent === "restart" &&
+      agentRestarts < supervision.max_restarts &&
+      output.status === "failed" &&
+      output.error?.retryable === true,
     endedAs: (_, { output, status }: { output: Answer; status: AnswerStatus }) => output.status === status,
   },
   actions: {
@@ -100,6 +131,12 @@ export const supervisorMachine = setup({
           : kind === "tool"
             ? { ...meters, tool_calls: meters.tool_calls + 1 }
             : meters,
+      restarts: ({ context: { restarts, supervision = defaultSupervision } }, { asked: { isRestart, at } }) =>
+        isRestart ? [...recent(restarts, at, supervision.within_ms), at] : restarts,
+    }),
+    countRestart: assign({ agentRestarts: ({ context }) => context.agentRestarts + 1 }),
+    keepNo: assign({
+      error: (_, { reason }: { reason: string }) => errorBody("cancelled", `the run was not confirmed: ${reason}`),
     }),
     deny: enqueueActions(({ context, enqueue }, { asked }: { asked: WorkAsked }) => {
       const denied = denial(context, asked);
@@ -120,7 +157,15 @@ export const supervisorMachine = setup({
   id: "supervisor",
   version: "2",
   options: { maxIterations: 1_000 },
-  context: ({ input }) => ({ ...input, meters: { steps: 0, calls: 0, tool_calls: 0 }, answer: null, error: null, status: "failed" }),
+  context: ({ input }) => ({
+    ...input,
+    meters: { steps: 0, calls: 0, tool_calls: 0 },
+    restarts: [],
+    agentRestarts: 0,
+    answer: null,
+    error: null,
+    status: "failed",
+  }),
   output: ({ context: { status, answer, error } }) => ({
     status,
     output: answer?.value ?? answer?.text ?? null,
@@ -138,8 +183,30 @@ export const supervisorMachine = setup({
     ],
     cancel: { target: ".cancelled", actions: { type: "keepCancel", params: ({ event }) => ({ reason: event.reason }) } },
   },
-  initial: "running",
+  initial: "deciding",
   states: {
+    deciding: { always: [{ guard: "needsYes", target: "confirming" }, { target: "running" }] },
+    /** Nothing is asked for before a person has agreed to what it may cost. */
+    confirming: {
+      invoke: {
+        id: "ask",
+        src: "ask",
+        input: ({ context }) => ({
+          kind: "confirm",
+          message: `This run may cost up to ${((context.confirm ?? 0) / 1_000_000).toFixed(2)} USD. Start it?`,
+          amount_microusd: context.confirm ?? 0,
+          expiresMs: confirmMs,
+        }),
+        onDone: [
+          { guard: { type: "isYes", params: ({ event }) => ({ approve: event.output.approve }) }, target: "running" },
+          {
+            target: "cancelled",
+            actions: { type: "keepNo", params: ({ event }) => ({ reason: event.output.reason ?? "a person said no" }) },
+          },
+        ],
+        onError: { target: "cancelled", actions: { type: "keepNo", params: ({ event }) => ({ reason: workError(event.error).message }) } },
+      },
+    },
     running: {
       invoke: {
         id: "agent",
@@ -171,9 +238,25 @@ export const supervisorMachine = setup({
             target: "cancelled",
             actions: { type: "keepAnswer", params: ({ event }) => event },
           },
+          {
+            guard: { type: "mayRestart", params: ({ event }) => event },
+            target: "restarting",
+            actions: { type: "keepAnswer", params: ({ event }) => event },
+          },
           { target: "failed", actions: { type: "keepAnswer", params: ({ event }) => event } },
         ],
         onError: { target: "failed", actions: { type: "keepThrown", params: ({ event }) => event } },
+      },
+    },
+    restarting: {
+      entry: "countRestart",
+      invoke: {
+        id: "sleep",
+        src: "sleep",
+        input: ({ context }) => ({ ms: restartMs(context.agentRestarts), jitter: true, restart: true }),
+        onDone: "running",
+        // What it failed with says more than that it may not begin anew.
+        onError: "failed",
       },
     },
     done: { type: "final", entry: { type: "end", params: { status: "done" } } },

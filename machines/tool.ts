@@ -4,11 +4,12 @@
  * It decides whether a person is asked first and what follows an interruption. Names and arguments were checked when the
  * work was asked for: what is wrong with them reaches it as a denial. Every end is an answer to the model, never a throw.
  *
- *  1. The tool is not asked for before its yes, and never again after it may have taken effect.
+ *  1. The tool is not asked for before its yes, and never again after it may have taken effect, unless it may be done again.
  */
 import { assign, emit, setup } from "xstate";
 import type { Json } from "../src/protocol/json.ts";
-import { asError, ask, type Emitted, type ToolOutput, tool, type WorkError, workError } from "./work.ts";
+import { restartMs } from "./supervision.ts";
+import { asError, ask, type Emitted, sleep, type ToolOutput, tool, type WorkError, workError } from "./work.ts";
 
 export type ToolUse = {
   /** The provider's id of the request. */
@@ -18,6 +19,8 @@ export type ToolUse = {
   /** The call that asked for it. */
   readonly call: string;
   readonly needsApproval: boolean;
+  /** How often it may be done again when it failed; 0. */
+  readonly restarts?: number | undefined;
 };
 
 export type ToolStatus = "returned" | "failed" | "refused" | "cancelled";
@@ -29,7 +32,12 @@ export type ToolUseOutput = {
   readonly code?: string;
 };
 
-type Context = ToolUse & { readonly result: ToolOutput | null; readonly error: WorkError | null; readonly status: ToolStatus };
+type Context = ToolUse & {
+  readonly restarted: number;
+  readonly result: ToolOutput | null;
+  readonly error: WorkError | null;
+  readonly status: ToolStatus;
+};
 
 const expiresMs = 24 * 3_600_000;
 
@@ -41,12 +49,14 @@ export const toolMachine = setup({
     events: {} as { type: "cancel" },
     emitted: {} as Emitted<"tool.refused">,
   },
-  actors: { tool, ask },
+  actors: { tool, ask, sleep },
   guards: {
     needsApproval: ({ context }) => context.needsApproval,
     isApproved: (_, { approve }: { approve: boolean | undefined }) => approve === true,
     isUnknown: (_, { error }: { error: unknown }) => workError(error).code === "tool_unknown",
     isDenied: (_, { error }: { error: unknown }) => workError(error).denied === true,
+    mayRestart: ({ context: { restarts = 0, restarted } }, { error }: { error: unknown }) =>
+      workError(error).code === "tool_failed" && restarted < restarts,
     tookEffect: (_, { value }: { value: Json | undefined }) => tookEffect(value),
   },
   actions: {
@@ -57,6 +67,7 @@ export const toolMachine = setup({
         content: `A person confirmed that it took effect. ${JSON.stringify(value)}`,
       }),
     }),
+    countRestart: assign({ restarted: ({ context }) => context.restarted + 1 }),
     keepError: assign({ error: (_, { error }: { error: unknown }) => workError(error) }),
     keepNo: assign({
       error: (_, { reason }: { reason: string | undefined }) => ({
@@ -79,9 +90,9 @@ export const toolMachine = setup({
   },
 }).createMachine({
   id: "tool",
-  version: "1",
+  version: "2",
   options: { maxIterations: 1_000 },
-  context: ({ input }) => ({ ...input, result: null, error: null, status: "failed" }),
+  context: ({ input }) => ({ ...input, restarted: 0, result: null, error: null, status: "failed" }),
   output: ({ context: { id, name, status, result, error } }) => ({
     id,
     name,
@@ -128,8 +139,24 @@ export const toolMachine = setup({
             target: "refused",
             actions: { type: "keepError", params: ({ event }) => event },
           },
+          {
+            guard: { type: "mayRestart", params: ({ event }) => event },
+            target: "restarting",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
           { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
         ],
+      },
+    },
+    restarting: {
+      entry: "countRestart",
+      invoke: {
+        id: "sleep",
+        src: "sleep",
+        input: ({ context }) => ({ ms: restartMs(context.restarted), jitter: true, restart: true }),
+        onDone: "running",
+        // What it failed with says more than that it may not be done again.
+        onError: "failed",
       },
     },
     /** It was interrupted and may have taken effect: a person says what happened. */

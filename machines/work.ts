@@ -60,7 +60,12 @@ export type ToolInput = { readonly id: string; readonly name: string; readonly i
 export type ToolOutput = { readonly output: Json; readonly content: string; readonly truncated?: boolean };
 
 /** Ends when the time is over; the runtime adds the jitter, upward only. */
-export type SleepInput = { readonly ms: number; readonly jitter?: boolean };
+export type SleepInput = {
+  readonly ms: number;
+  readonly jitter?: boolean;
+  /** The wait before a failed child begins anew: the supervisor counts it, and may say no. */
+  readonly restart?: boolean;
+};
 export type SleepOutput = { readonly ms: number };
 
 /** A question to a person. It ends by an answer, or as `timeout` when it expires. */

@@ -23,6 +23,7 @@ export { fireworks, groq, litellm, llamaCpp, ollama, tgi, together, vllm } from 
 export { type Agent, type AgentOptions, agent } from "./runtime/agent.ts";
 export { Runtime } from "./runtime/runtime.ts";
 export { type Tool, type ToolOptions, tool } from "./runtime/tool.ts";
+export type { Validator } from "./runtime/validator.ts";
 export { sqlite } from "./stores/sqlite.ts";
 
 /** What a program adds to the configuration: things that are no data. */
@@ -70,6 +71,7 @@ export async function runtimeOf(
       agents: resolved.agents,
       tools: resolved.tools,
       budgets: resolved.budgets,
+      features: resolved.features,
       ...extras,
       ...(script && { onClosed: script.close }),
     });

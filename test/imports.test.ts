@@ -38,7 +38,7 @@ const rules: Record<string, readonly string[]> = {
     "type:@anthropic-ai/sdk",
     "type:@google/genai",
   ],
-  "src/stores/": ["src/stores/", "src/protocol/", "src/money/budget.ts", "node:"],
+  "src/stores/": ["src/stores/", "src/protocol/", "src/money/budget.ts", "node:", "pg"],
   "src/channels/": ["src/channels/", "src/protocol/"],
   "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],

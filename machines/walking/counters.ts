@@ -8,11 +8,11 @@
 import type { AnyStateMachine } from "xstate";
 import { type AgentInput, agentMachine } from "../agent.ts";
 import { breakerMachine } from "../breaker.ts";
-import { type RequestInput, requestMachine } from "../request.ts";
+import { type RequestInput, type RequestOutput, requestMachine } from "../request.ts";
 import type { RequestPolicy } from "../request-policy.ts";
 import { supervisorMachine } from "../supervisor.ts";
 import { type ToolUse, type ToolUseOutput, toolMachine } from "../tool.ts";
-import type { WorkError } from "../work.ts";
+import type { Answer } from "../work.ts";
 
 export type Counters = {
   /** Of a context: equal for situations that go on alike. */
@@ -63,8 +63,9 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         hit !== null,
         badAnswer,
       ],
-      end: ({ status, text, tools }: { status: string; text: string | null; tools: readonly { name: string; input: unknown }[] }) => [
+      end: ({ status, text, tools, error }: RequestOutput) => [
         status,
+        error?.retryable === true,
         text === null,
         tools.length,
         tools[0]?.name,
@@ -76,7 +77,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     agentMachine,
     {
-      state: ({ step, uses, started, results, failures, failure }: Agent) => [
+      state: ({ step, uses, started, results, restarts, failures, failure }: Agent) => [
         step,
         uses.length,
         uses[0]?.name,
@@ -84,12 +85,14 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         started,
         results.filter((result) => result !== null).length,
         results.some((result) => result !== null && result.status !== "returned"),
+        restarts,
         failures,
         failure?.slice(0, 80),
         failure?.length,
       ],
-      end: ({ status, text }: { status: string; text: string | null }) => [status, text === null],
-      shape: ({ tiers, maxSteps, structured, tools, parallelTools, ...policy }: AgentInput) => [
+      end: ({ status, text, error }: Answer) => [status, text === null, error?.retryable === true],
+      shape: ({ tiers, maxSteps, structured, tools, parallelTools, supervision, ...policy }: AgentInput) => [
+        supervision,
         tiers,
         maxSteps,
         structured === true,
@@ -102,9 +105,9 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     toolMachine,
     {
-      state: ({ error }: { error: WorkError | null }) => error?.code,
+      state: ({ error, restarted }: ContextOf<typeof toolMachine>) => [error?.code, restarted],
       end: ({ status }: { status: string }) => status,
-      shape: ({ needsApproval }: ToolUse) => needsApproval,
+      shape: ({ needsApproval, restarts }: ToolUse) => [needsApproval, restarts],
       fewEnds: ({ status }: ToolUseOutput) => status === "returned",
       repeat: (output: ToolUseOutput, { id, name }: ToolUse) => ({ ...output, id, name }),
     },
@@ -112,9 +115,9 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     supervisorMachine,
     {
-      state: ({ meters }: Supervisor) => meters,
+      state: ({ meters, restarts, agentRestarts }: Supervisor) => [meters, restarts, agentRestarts],
       end: ({ status }: { status: string }) => status,
-      shape: ({ limits }: Supervisor) => limits,
+      shape: ({ limits, supervision, confirm }: Supervisor) => [limits, supervision, confirm !== undefined],
     },
   ],
   [breakerMachine, { state: () => null, end: () => null, shape: () => null }],

@@ -30,6 +30,7 @@ const few: ReadonlySet<string> = new Set([
   "budget denied",
   // tool
   "returned",
+  "broken",
   "unknown",
   // sleep
   "slept",
@@ -56,7 +57,7 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
   call: (input) => ((input as CallInput).cached ? replays(input as CallInput) : calls(input as CallInput)),
   tool: () => [
     ok("returned", { output: 1, content: "1" }),
-    failed("failed", errorBody("tool_failed", "it failed")),
+    failed("broken", errorBody("tool_failed", "it failed")),
     failed("denied", { ...errorBody("tool_denied", "the arguments do not fit"), denied: true }),
     failed("not found", { ...errorBody("tool_not_found", "there is no such tool"), denied: true }),
     failed("cap denied", { ...errorBody("limit_hit", "all tool calls are used"), denied: true }),

@@ -3,6 +3,7 @@
  */
 import { z } from "zod";
 import { defaultBackoff } from "../../machines/request-policy.ts";
+import { defaultSupervision } from "../../machines/supervision.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Limits, LimitsInput } from "../protocol/limits.ts";
@@ -86,6 +87,8 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...(options.validators?.length && { validators: validatorNames(options) }),
     ...(options.judge && { judge: options.judge }),
     ...(options.degraded !== undefined && { degraded: options.degraded }),
+    ...(options.supervision && { supervision: { ...defaultSupervision, ...defined(options.supervision) } }),
+    ...(options.confirm_above_microusd !== undefined && { confirmAbove: options.confirm_above_microusd }),
     parallelTools: options.parallel_tools ?? 4,
   };
 }

@@ -11,6 +11,7 @@ import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
+import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
 import { configError } from "./config-error.ts";
@@ -39,6 +40,7 @@ export type ResolvedConfig = {
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
   readonly budgets: BudgetLimits;
+  readonly features: Features;
   /** A store, or the file of the embedded one (absolute, or `:memory:`). */
   readonly store: Store | { readonly path: string };
   readonly data: string;
@@ -106,6 +108,7 @@ export async function resolveConfig(
     }),
     tools,
     budgets: budgetsOf(config),
+    features: config.features ?? {},
     store: storeOf(config, cwd, data),
     data,
     server: {
@@ -121,10 +124,11 @@ export async function resolveConfig(
 }
 
 function budgetsOf({ budgets = {} }: CheckedConfig): BudgetLimits {
-  const { user, feature, system } = budgets;
+  const { user, key, feature, system } = budgets;
   const perDay = (each: NonNullable<typeof user>): Cap => cap(each.per_day_microusd, each.per_day_tokens, each.per_day_calls);
   return {
     ...(user && { user: perDay(user) }),
+    ...(key && { key: cap(key.per_month_microusd, key.per_month_tokens, key.per_month_calls) }),
     ...(feature && { feature: Object.fromEntries(Object.entries(feature).map(([name, each]) => [name, perDay(each)])) }),
     ...(system && { system: cap(system.per_hour_microusd, system.per_hour_tokens, system.per_hour_calls) }),
   };

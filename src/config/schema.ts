@@ -118,6 +118,17 @@ const agentSettings = z.strictObject({
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
   degraded: z.string().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
+  supervision: z
+    .strictObject({
+      agent: z.enum(["restart", "escalate"]).optional(),
+      request: z.enum(["restart", "escalate"]).optional(),
+      tool: z.enum(["restart", "stop", "escalate"]).optional(),
+      max_restarts: z.int().min(1).max(10).optional(),
+      within_ms: positive.optional(),
+    })
+    .optional(),
+  confirm_above_microusd: z.number().min(0).max(9_000_000_000_000).optional(),
+  bounds: z.enum(["cut", "strict"]).optional(),
   machine: z.string().optional(),
 });
 
@@ -135,12 +146,16 @@ export const configSchema = z.strictObject({
   budgets: z
     .strictObject({
       user: perDay.optional(),
+      key: z
+        .strictObject({ per_month_microusd: microusd.optional(), per_month_tokens: count.optional(), per_month_calls: count.optional() })
+        .optional(),
       feature: z.record(name, perDay).optional(),
       system: z
         .strictObject({ per_hour_microusd: microusd.optional(), per_hour_tokens: count.optional(), per_hour_calls: count.optional() })
         .optional(),
     })
     .optional(),
+  features: z.record(name, z.strictObject({ plans: z.array(name).min(1).optional() })).optional(),
   store: z
     .custom<Store>((value) => hasMethods(value, "commit", "close"))
     .or(z.strictObject({ path: z.string().min(1).optional() }))

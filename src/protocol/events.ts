@@ -46,6 +46,7 @@ export const limitNames = [
   "tool_calls",
   "depth",
   "deadline",
+  "restarts",
   "budget.run",
   "budget.user",
   "budget.key",

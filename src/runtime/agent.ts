@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type { Backoff, Judge } from "../../machines/request-policy.ts";
+import type { Supervision } from "../../machines/supervision.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
@@ -66,6 +67,12 @@ export type AgentOptions = {
   readonly degraded?: string;
   /** Tools of one turn that run at once; 4. */
   readonly parallel_tools?: number;
+  /** What follows a failed part of a run; by default a failed step fails the run, and a failed tool is told to the model. */
+  readonly supervision?: Partial<Supervision>;
+  /** A run that may cost more than this, in micro-dollars, waits for a person's yes before its first call. */
+  readonly confirm_above_microusd?: number;
+  /** `strict`: refused when its machine could ask for more than its limits allow, so that no limit ever cuts it short. */
+  readonly bounds?: "cut" | "strict";
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
 };
@@ -136,6 +143,9 @@ export type AgentSpec = {
   readonly validators?: readonly string[];
   readonly judge?: Judge;
   readonly degraded?: string;
+  readonly supervision?: Supervision;
+  /** Micro-dollars. */
+  readonly confirmAbove?: number;
   readonly parallelTools: number;
 };
 

@@ -21,7 +21,7 @@ import { worstCase } from "../money/prices.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import { type AgentSpec, type Rates, type TierSpec, tiersOf } from "./agent.ts";
-import type { MachineInput } from "./machine-input.ts";
+import { type MachineInput, toolPolicy } from "./machine-input.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
 
@@ -189,7 +189,7 @@ function walkOf(machine: AnyStateMachine, spec: AgentSpec, steps: number): Walk 
 
 /** The input that a run's machine gets, as far as its paths depend on it: one tool of each kind, the one that asks a person last. */
 export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
-  const kinds = [false, true].flatMap((approval) => spec.tools.find((tool) => tool.approval === approval) ?? []);
+  const kinds = [false, true].flatMap((approval) => worstTool(spec, approval) ?? []);
   const input: MachineInput = {
     input: "",
     messages: [{ role: "user", content: "" }],
@@ -197,11 +197,18 @@ export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
     maxSteps: steps,
     ...policyOf(spec),
     ...(spec.outputSchema !== undefined && { structured: true }),
-    tools: kinds.map(({ approval }) => ({ name: approval ? "asked" : "plain", approval })),
+    tools: kinds.map((policy) => ({ name: policy.approval ? "asked" : "plain", ...policy })),
     parallelTools: spec.parallelTools,
+    ...(spec.supervision && { supervision: spec.supervision }),
   };
   // As in machine-input.ts: `single` shows no tools.
   return isSingle(spec) ? { ...input, tools: undefined as unknown as MachineInput["tools"] } : input;
+}
+
+/** Of the tools that need a yes, or of those that need none, one that may be done again if there is one. */
+function worstTool(spec: AgentSpec, approval: boolean): ReturnType<typeof toolPolicy> | undefined {
+  const policies = spec.tools.filter((tool) => tool.approval === approval).map((tool) => toolPolicy(spec, tool));
+  return policies.find(({ repeatable }) => repeatable) ?? policies[0];
 }
 
 const isSingle = ({ machine }: AgentSpec): boolean => machine.startsWith("single@");

@@ -17,7 +17,7 @@ import type { AgentSpec, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
 import type { Account } from "./run.ts";
-import { looseJson, parseAnswer } from "./structured.ts";
+import { looseJson, maxProblemLength, parseAnswer } from "./structured.ts";
 import { type Complaints, type Validator, validate } from "./validator.ts";
 
 export type CallDeps = {
@@ -228,7 +228,7 @@ export class Call {
     structured: { value: Json } | { problem: string } | undefined,
     { problem, notes }: Complaints = {},
   ): Outcome {
-    const fault = problem ?? (structured && "problem" in structured ? structured.problem : undefined);
+    const fault = (problem ?? (structured && "problem" in structured ? structured.problem : undefined))?.slice(0, maxProblemLength);
     const isUnseen = this.isHeld && (fault !== undefined || !["stop", "tools"].includes(end.finish));
     if (this.isHeld && !isUnseen && this.text !== "") this.report.text(this.text);
     const output: CallOutput = {

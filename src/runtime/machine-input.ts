@@ -8,7 +8,7 @@ import type { SupervisorInput } from "../../machines/supervisor.ts";
 import type { Json } from "../protocol/json.ts";
 import type { InputMessage, Message } from "../protocol/messages.ts";
 import type { RunInfo } from "../stores/store.ts";
-import type { AgentSpec } from "./agent.ts";
+import type { AgentSpec, AgentToolSpec } from "./agent.ts";
 
 /** What every machine that runs an agent gets. `input` is what the client sent. */
 export type MachineInput = AgentInput & { readonly input: Json };
@@ -21,11 +21,25 @@ export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonl
     maxSteps: info.limits.max_steps,
     ...policyOf(spec),
     ...(spec.outputSchema !== undefined && { structured: true }),
-    tools: spec.tools.map(({ name, approval }) => ({ name, approval })),
+    tools: spec.tools.map((tool) => ({ name: tool.name, ...toolPolicy(spec, tool) })),
     parallelTools: spec.parallelTools,
+    ...(spec.supervision && { supervision: spec.supervision }),
   };
   // `single` is the request machine itself: it shows no tools, since nothing would answer what they ask for.
-  return { limits: info.limits, agent: spec.machine.startsWith("single@") ? { ...input, tools: undefined } : input };
+  return {
+    limits: info.limits,
+    agent: spec.machine.startsWith("single@") ? { ...input, tools: undefined } : input,
+    ...(spec.supervision && { supervision: spec.supervision }),
+    ...(spec.confirmAbove !== undefined && info.bounds.cost_microusd > spec.confirmAbove && { confirm: info.bounds.cost_microusd }),
+  };
+}
+
+/** What a machine must know of a tool: tools alike in this have the same paths. */
+export function toolPolicy(
+  { supervision }: AgentSpec,
+  { approval, class: kind }: AgentToolSpec,
+): { readonly approval: boolean; readonly repeatable?: boolean } {
+  return { approval, ...(supervision?.tool === "restart" && kind !== "once" && { repeatable: true }) };
 }
 
 /** A string or `{messages}` is a conversation; any other input is shown to the model as JSON. */

@@ -12,7 +12,7 @@ import type { AskOf } from "./run.ts";
 export type Reserving = (ask: AskOf<"call">, spec: AgentSpec, info: RunInfo) => Reserve | undefined;
 
 /** Below this many output tokens an answer makes no sense: the call is denied instead of cut. */
-const minTokens = 16;
+export const minTokens = 16;
 
 const toolSpecs = new WeakMap<AgentSpec, Map<string, readonly ToolSpec[]>>();
 

@@ -281,6 +281,7 @@ export class LiveRun {
       depth: this.of(ask.ref).depth,
       isStep: call?.attempt === 1,
       ...(call?.cached && { isCached: true }),
+      ...(ask.kind === "sleep" && ask.input.restart && { isRestart: true }),
       ...(problem && { problem }),
     };
     this.denials = [];

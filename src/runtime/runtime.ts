@@ -30,7 +30,10 @@ import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store 
 import type { AgentOptions, AgentSpec } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
+import { checkDefinition } from "./definition.ts";
+import { estimate } from "./estimate.ts";
 import { factOf } from "./facts.ts";
+import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
@@ -56,6 +59,7 @@ export type ReplayedTurn = {
 };
 
 export type DefinedAgent = { readonly spec: AgentSpec; readonly options: AgentOptions };
+type KnownAgent = DefinedAgent & { readonly hash: string; readonly bounds: Bounds };
 
 /** The parts, resolved. Programs use `createRuntime` of the entry point, which makes them from a configuration. */
 export type RuntimeOptions = {
@@ -66,6 +70,7 @@ export type RuntimeOptions = {
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
   readonly budgets?: BudgetLimits;
+  readonly features?: Features;
   /** Runs that may live in this process at once; 20,000. More are refused with `overloaded`. */
   readonly maxRuns?: number;
   /** UTF-8 bytes of a run's input as JSON; 4 MiB. */
@@ -96,7 +101,7 @@ export class Runtime implements Runs {
   private readonly channel: Channel;
   private readonly scheduler: Scheduler;
   private readonly host: Host;
-  private readonly agentsByName: ReadonlyMap<string, DefinedAgent & { readonly hash: string; readonly bounds: Bounds }>;
+  private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
   private readonly specs = new Map<string, AgentSpec>();
   private readonly machines = new Map<string, AnyStateMachine>();
   /** Circuit breakers of this process. */
@@ -135,6 +140,7 @@ export class Runtime implements Runs {
             "invalid_request",
             `agent "${defined.spec.name}" is run by the machine ${defined.spec.machine}, which this runtime does not have (${[...this.machines.keys()].join(", ")})`,
           );
+        checkDefinition(defined.spec, defined.options, options.providers);
         this.specs.set(hash, defined.spec);
         return [defined.spec.name, { ...defined, hash, bounds: boundsOf(defined.spec, defined.spec.limits) }];
       }),
@@ -174,29 +180,22 @@ export class Runtime implements Runs {
 
   async start(body: StartBody, options: StartOptions & { readonly caller?: Caller } = {}): Promise<RunHandle> {
     const caller = options.caller ?? local;
-    const defined = this.agentsByName.get(body.agent);
-    if (!defined)
-      throw new EscapementError("not_found", `there is no agent "${body.agent}"; there are ${[...this.agentsByName.keys()].join(", ")}`, {
-        details: { path: "agent" },
-      });
     this.checkReady();
-    // A copy as JSON: what the caller goes on to change is not what was accepted. A string cannot change.
-    const input: Json = typeof body.input === "string" ? body.input : (JSON.parse(JSON.stringify(body.input ?? null)) as Json);
-    this.checkInput(defined, input);
-    if (body.limits) checkLimits(body.limits);
-    const limits = cut(defined.spec.limits, body.limits);
+    const { defined, input, limits } = this.checkedStart(body);
+    checkFeature(this.options.features ?? {}, body.feature, caller);
     const info: RunInfo = {
       agent: body.agent,
       agentHash: defined.hash,
       machine: defined.spec.machine,
       tenant: caller.tenant,
       ...userOf(body, caller),
+      ...(caller.key !== undefined && { key: caller.key }),
       ...(body.session !== undefined && { session: body.session }),
       ...(body.feature !== undefined && { feature: body.feature }),
       input,
       ...(body.sensitive && { sensitive: true }),
       limits,
-      bounds: limits === defined.spec.limits ? defined.bounds : boundsOf(defined.spec, limits),
+      bounds: this.boundsOfStart(defined, limits, input, body),
       ...(body.metadata && { metadata: body.metadata as NonNullable<RunInfo["metadata"]> }),
       ...(body.webhook && { webhook: body.webhook.url }),
       createdAt: this.scheduler.now(),
@@ -388,9 +387,15 @@ export class Runtime implements Runs {
   /** The budgets above the run as they stand: all of the caller's tenant for an operator, else the caller's own. */
   async budgets(caller: Caller = local): Promise<Budget[]> {
     const all = budgetsAt(this.options.budgets ?? {}, caller.tenant, await this.store.meters(), this.scheduler.now());
-    return caller.scopes.includes("admin")
-      ? all
-      : all.filter(({ level, subject }) => level === "user" && subject === (caller.user ?? null));
+    if (caller.scopes.includes("admin")) return all;
+    const own: { readonly [level: string]: string | null | undefined } = { user: caller.user ?? null, key: caller.key };
+    return all.filter(({ level, subject }) => subject !== undefined && subject === own[level]);
+  }
+
+  /** The worst case of a run that this body would start. Nothing is stored or called. */
+  estimate(body: StartBody): Bounds {
+    const { defined, input, limits } = this.checkedStart(body);
+    return estimate(defined.spec, limits, input, this.options.providers, { inSession: body.session !== undefined });
   }
 
   bounds(agent: string): Bounds {
@@ -447,6 +452,26 @@ export class Runtime implements Runs {
 
   // --- private
 
+  /** What a start body asks for, once everything that can be wrong with it was said. */
+  private checkedStart(body: StartBody): { readonly defined: KnownAgent; readonly input: Json; readonly limits: Limits } {
+    const defined = this.agentsByName.get(body.agent);
+    if (!defined)
+      throw new EscapementError("not_found", `there is no agent "${body.agent}"; there are ${[...this.agentsByName.keys()].join(", ")}`, {
+        details: { path: "agent" },
+      });
+    // A copy as JSON: what the caller goes on to change is not what was accepted. A string cannot change.
+    const input: Json = typeof body.input === "string" ? body.input : (JSON.parse(JSON.stringify(body.input ?? null)) as Json);
+    this.checkInput(defined, input);
+    if (body.limits) checkLimits(body.limits);
+    return { defined, input, limits: cut(defined.spec.limits, body.limits) };
+  }
+
+  /** The input is only counted where a person is asked what it may cost: everybody else gets the agent's own bounds, which are there. */
+  private boundsOfStart({ spec, bounds }: KnownAgent, limits: Limits, input: Json, { session }: StartBody): Bounds {
+    if (spec.confirmAbove !== undefined) return estimate(spec, limits, input, this.options.providers, { inSession: session !== undefined });
+    return limits === spec.limits ? bounds : boundsOf(spec, limits);
+  }
+
   private accepted(run: string, result: EntryResult, caller: Caller): RunHandle {
     switch (result.type) {
       case "accepted":
@@ -501,7 +526,7 @@ export class Runtime implements Runs {
     else if (!isVisible(owned.info, caller)) throw notFound(run);
   }
 
-  private defined(agent: string): DefinedAgent & { readonly hash: string; readonly bounds: Bounds } {
+  private defined(agent: string): KnownAgent {
     const defined = this.agentsByName.get(agent);
     if (!defined)
       throw new EscapementError("not_found", `there is no agent "${agent}"; there are ${[...this.agentsByName.keys()].join(", ")}`);

@@ -3,6 +3,9 @@ import { jsonrepair } from "jsonrepair";
 import { z } from "zod";
 import type { Json } from "../protocol/json.ts";
 
+/** Characters of what is wrong with an answer, as the model is told. More would be no help, and the next call pays for it. */
+export const maxProblemLength = 1_000;
+
 export type Parsed = { readonly ok: true; readonly value: Json } | { readonly ok: false; readonly problem: string };
 
 export function parseAnswer(text: string, schema: z.ZodType): Parsed {

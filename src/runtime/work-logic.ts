@@ -86,7 +86,10 @@ export function provideWork<M extends AnyStateMachine>(machine: M): M {
 
 /** The supervisor over a given machine; both with their work provided. */
 export function supervise<S extends AnyStateMachine>(supervisor: S, machine: AnyStateMachine): S {
-  return supervisor.provide({ actors: { agent: provideWork(machine) } } as never) as S;
+  const own = Object.entries(supervisor.implementations.actors as Record<string, unknown>).flatMap(([name, logic]) =>
+    provided.has(logic) ? [[name, provided.get(logic)] as const] : [],
+  );
+  return supervisor.provide({ actors: { ...Object.fromEntries(own), agent: provideWork(machine) } } as never) as S;
 }
 
 const isMachine = (logic: unknown): logic is AnyStateMachine =>

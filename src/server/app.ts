@@ -13,6 +13,7 @@ import { errorReply } from "./reply.ts";
 import type { Route } from "./route.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { estimateRoute } from "./routes/estimate.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { runRoutes } from "./routes/runs.ts";
@@ -38,6 +39,7 @@ export const routes: readonly Route[] = [
   ...agentRoutes,
   ...budgetRoutes,
   startRoute,
+  estimateRoute,
   ...runRoutes,
   eventsRoute,
   webSocketRoute,

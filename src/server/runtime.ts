@@ -11,7 +11,15 @@ import type { Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle } from "../protocol/runs.ts";
 
 /** Who asks. Made at the edge from the token; with auth off it is one local operator. */
-export type Caller = { readonly tenant: string; readonly user?: string; readonly scopes: readonly string[] };
+export type Caller = {
+  readonly tenant: string;
+  readonly user?: string;
+  /** Id of its API key. */
+  readonly key?: string;
+  /** What its user has subscribed to. */
+  readonly plan?: string;
+  readonly scopes: readonly string[];
+};
 
 /** An agent as clients see it. Schemas are JSON Schema; `null` where the agent has none. */
 export type AgentDescription = {
@@ -53,6 +61,8 @@ export interface ServerRuntime {
   agents(): readonly AgentDescription[];
   /** For drawing. Throws `not_found`. */
   machine(agent: string): unknown;
+  /** Worst case of the run that this body would start. Throws as `start` does. */
+  estimate(body: StartBody): Bounds;
   /** Worst case of one run of the agent. Throws `not_found`. */
   bounds(agent: string): Bounds | Promise<Bounds>;
   health(): Health;

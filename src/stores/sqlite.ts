@@ -1,8 +1,8 @@
 /** Runs, money, inbox and timers in one SQLite file, or in memory. The parts are in `sqlite/`. */
+import { type Call, storeOverCalls } from "./sql/store-over-calls.ts";
 import { SqliteCore } from "./sqlite/core.ts";
 import { Remote } from "./sqlite/remote.ts";
 import type { SqliteOptions } from "./sqlite/schema.ts";
-import { type Call, storeOverCalls } from "./sqlite/store-over-calls.ts";
 import type { Store } from "./store.ts";
 
 export type { SqliteOptions } from "./sqlite/schema.ts";

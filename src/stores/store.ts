@@ -26,6 +26,8 @@ export type RunInfo = {
   readonly machine: string;
   readonly tenant: string;
   readonly user?: string;
+  /** Id of the API key that started it. */
+  readonly key?: string;
   readonly session?: string;
   readonly feature?: string;
   readonly input: Json;
@@ -234,6 +236,15 @@ export type TurnRow = { readonly n: number; readonly at: number; readonly body: 
 /** `json` is the fact without `run` and `seq`. */
 export type FactRow = { readonly seq: number; readonly json: string };
 
+/** A hold that was told wrong, of a run or of a meter (by its key), and what it was set to. */
+export type Correction = {
+  readonly of: "run" | "meter";
+  readonly id: string;
+  readonly unit: "nano" | "tokens" | "calls";
+  readonly was: number;
+  readonly is: number;
+};
+
 export type ListQuery = {
   readonly tenant?: string;
   /** Null: only runs without a user. */
@@ -307,6 +318,12 @@ export interface Store {
   getAgent(hash: string): Promise<string | null>;
   /** Deletes runs that ended before `before`, with all their rows, and expired idempotency keys. */
   purge(before: number, now: number): Promise<number>;
+  /**
+   * Compares what runs and meters hold (money, tokens, calls) with what open asks hold, and corrects what differs: never below what is
+   * really held, and nothing is ended. Of runs that have ended, only those that did since `endedSince` (0) are looked at. On a healthy
+   * store it changes nothing.
+   */
+  reconcile(endedSince?: number): Promise<readonly Correction[]>;
   close(): Promise<void>;
 }
 

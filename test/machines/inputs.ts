@@ -4,6 +4,7 @@ import { agentMachine } from "../../machines/agent.ts";
 import { type Message, type Walk, walk } from "../../machines/bounds.ts";
 import { breakerDefaults, breakerMachine } from "../../machines/breaker.ts";
 import { requestMachine } from "../../machines/request.ts";
+import { defaultSupervision } from "../../machines/supervision.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
 import type { Json } from "../../src/protocol/json.ts";
@@ -33,6 +34,8 @@ export const limits = {
   deadline_ms: 1_000,
 } as const;
 
+const supervision = { ...defaultSupervision, max_restarts: 2 };
+
 const asked = (label: string, more: object): Message => ({
   label,
   event: { type: "work.asked", ordinal: 0, kind: "call", at: 0, depth: 2, isStep: false, ...more },
@@ -47,6 +50,7 @@ const supervised: readonly Message[] = [
     problem: { code: "tool_not_found", message: "there is no such tool", retryable: false },
   }),
   asked("asked for a wait", { kind: "sleep" }),
+  asked("asked for a wait before a restart", { kind: "sleep", isRestart: true }),
   asked("asked after the deadline", { at: 1_000 }),
   asked("asked too deep", { depth: 5 }),
 ];
@@ -95,7 +99,11 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
   {
     name: "tool",
     machine: toolMachine,
-    walks: () => [walk(toolMachine, { input: use }), walk(toolMachine, { input: { ...use, needsApproval: true } })],
+    walks: () => [
+      walk(toolMachine, { input: use }),
+      walk(toolMachine, { input: { ...use, needsApproval: true } }),
+      walk(toolMachine, { input: { ...use, restarts: 2 } }),
+    ],
   },
   {
     name: "agent",
@@ -104,6 +112,14 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(agentMachine, { input: { ...agent, degraded: "Sorry." } }),
       walk(agentMachine, { input: { ...agent, maxSteps: 1, parallelTools: 1, tools: agent.tools.slice(1) } }),
       walk(agentMachine, { input: { ...agent, tools: [] } }),
+      walk(agentMachine, {
+        input: {
+          ...agent,
+          tools: [{ name: "plain", approval: false, repeatable: true }],
+          supervision: { ...supervision, request: "restart", tool: "restart" },
+        },
+      }),
+      walk(agentMachine, { input: { ...agent, supervision: { ...supervision, tool: "escalate" } } }),
     ],
   },
   {
@@ -113,6 +129,15 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(supervisorMachine, {
         // The input of the agent is JSON for the supervisor.
         input: { limits, agent: { ...agent, maxSteps: 1, retries: 0, degraded: "Sorry." } as unknown as Json },
+        messages: supervised,
+      }),
+      walk(supervisorMachine, {
+        input: {
+          limits,
+          agent: { ...agent, maxSteps: 1, retries: 0, tools: [] } as unknown as Json,
+          supervision: { ...supervision, agent: "restart", max_restarts: 1 },
+          confirm: 2_000,
+        },
         messages: supervised,
       }),
     ],

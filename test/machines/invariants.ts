@@ -217,7 +217,8 @@ export const nothingRunsBeforeItsYes: Invariant = (path) => {
   return answer && answer.at <= run.at && answer.ok && (answer.value as AskOutput).approve === true ? null : "it ran without a yes";
 };
 
-export const nothingRunsTwice: Invariant = (path) => (asksOf(path, "tool").length > 1 ? "it ran twice" : null);
+export const nothingRunsTwice: Invariant = (path) =>
+  asksOf(path, "tool").length > 1 + ((path.input as ToolUse).restarts ?? 0) ? "it ran twice" : null;
 
 export const unknownIsDecidedByAPerson: Invariant = (path) => {
   const unknown = outcomesOf(path, "tool").find(({ ok, value }) => !ok && (value as WorkError).code === "tool_unknown");
@@ -286,7 +287,9 @@ export const historyOnlyGrows: Invariant = (path) => {
   const requests = requestsOf(path);
   for (let i = 1; i < requests.length; i++) {
     const [before, after] = [requests[i - 1]?.input.messages ?? [], requests[i]?.input.messages ?? []];
-    if (after.length <= before.length || before.some((message, at) => after[at] !== message)) return `step ${i + 1} changed the history`;
+    const isRestart = asksOf(path, "sleep").some(({ at }) => at >= (requests[i - 1]?.at ?? 0) && at < (requests[i]?.at ?? 0));
+    if ((isRestart ? after.length !== before.length : after.length <= before.length) || before.some((message, at) => after[at] !== message))
+      return `step ${i + 1} changed the history`;
   }
   return null;
 };

@@ -37,9 +37,9 @@ import { type DefinedAgent, Runtime } from "../../src/runtime/runtime.ts";
 import type { Scheduler } from "../../src/runtime/scheduler.ts";
 import { tool } from "../../src/runtime/tool.ts";
 import { supervise } from "../../src/runtime/work-logic.ts";
+import type { Claimed } from "../../src/stores/sql/calls.ts";
+import { type Call, storeOverCalls } from "../../src/stores/sql/store-over-calls.ts";
 import { SqliteCore } from "../../src/stores/sqlite/core.ts";
-import type { Claimed } from "../../src/stores/sqlite/ownership.ts";
-import { type Call, storeOverCalls } from "../../src/stores/sqlite/store-over-calls.ts";
 import { storeOfCore } from "../../src/stores/sqlite.ts";
 import type { Counts, Entry, EntryResult, OpenAsk, RunRecord, Store } from "../../src/stores/store.ts";
 

@@ -207,6 +207,10 @@ export class ScriptedRuntime implements ServerRuntime {
     return { id: agent };
   }
 
+  estimate() {
+    return bounds;
+  }
+
   bounds() {
     return bounds;
   }

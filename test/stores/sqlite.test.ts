@@ -83,7 +83,7 @@ describe("the file", () => {
     await before.close();
     // As version 1 made it.
     const db = new DatabaseSync(path);
-    db.exec("alter table meters drop column counts; pragma user_version = 1");
+    db.exec("drop index runs_unfinished; alter table meters drop column counts; pragma user_version = 1");
     db.close();
     const store = opened(path);
     expect(await store.meters()).toEqual([{ key: "m", level: "user", limitNano: 100, spentNano: 40, heldNano: 30 }]);

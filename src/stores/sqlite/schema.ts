@@ -17,7 +17,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { EscapementError } from "../../protocol/errors.ts";
 import { isStoreFailure, storeError } from "./errors.ts";
 
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 export type SqliteOptions = {
   /**
@@ -54,6 +54,7 @@ create index runs_of_owner on runs (owner) where owner is not null;
 create index runs_to_wake on runs (wake_at) where wake_at is not null;
 create index runs_of_session on runs (tenant, session) where session is not null;
 create index runs_unfinished_of_session on runs (tenant, session, user) where session is not null and finished_at is null;
+create index runs_unfinished on runs (position) where finished_at is null;
 create index runs_finished on runs (finished_at) where finished_at is not null;
 create table turns (
   run integer not null,
@@ -169,7 +170,10 @@ function migrate(db: DatabaseSync, path: string): void {
       );
     if (found === 0) db.exec(`${tables} pragma user_version = ${schemaVersion}`);
     // Meters count tokens and calls since version 2: JSON of `Counts`, null where only money is limited.
-    if (found === 1) db.exec(`alter table meters add column counts text; pragma user_version = ${schemaVersion}`);
+    if (found === 1) db.exec("alter table meters add column counts text");
+    // The reconciler's, since version 3.
+    if (found === 1 || found === 2)
+      db.exec(`create index runs_unfinished on runs (position) where finished_at is null; pragma user_version = ${schemaVersion}`);
     db.exec("commit");
   } catch (error) {
     db.exec("rollback");
@@ -186,3 +190,10 @@ export function query<Row extends readonly unknown[]>(db: DatabaseSync, sql: str
   // node:sqlite types rows as objects of any column; with arrays set, a row is the tuple that the SQL beside it selects.
   return statement as unknown as Query<Row>;
 }
+
+/** What selects a `PackedRecord`. */
+export const recordColumns =
+  "r.id, r.status, r.epoch, nullif(r.owner, ''), t.n, t.seq, t.limit_nano, t.spent_nano, t.held_nano, t.open, t.progress, i.body, r.reason";
+/** The run, its acceptance and its last turn. */
+export const recordTables = `runs r join turns i on i.run = r.position and i.n = 0
+  join turns t on t.rowid = (select rowid from turns where run = r.position order by n desc limit 1)`;

@@ -23,6 +23,7 @@ import type {
   RunProgress,
   RunRecord,
 } from "../store.ts";
+import { amount } from "./amount.ts";
 
 export type Packed = readonly (string | number | boolean | null)[];
 
@@ -270,16 +271,12 @@ export type PackedRecord = readonly [
   info: string,
   reason: string | null,
 ];
-/** What selects a {@link PackedRecord}. */
-export const recordColumns =
-  "r.id, r.status, r.epoch, nullif(r.owner, ''), t.n, t.seq, t.limit_nano, t.spent_nano, t.held_nano, t.open, t.progress, i.body, r.reason";
-/** The run, its acceptance and its last turn. */
-export const recordTables = `runs r join turns i on i.run = r.position and i.n = 0
-  join turns t on t.rowid = (select rowid from turns where run = r.position order by n desc limit 1)`;
-
-/** Throws when a JSON column is damaged. */
+/** Throws when a column is damaged. */
 export function record(packed: PackedRecord): RunRecord {
   const [id, status, epoch, owner, head, seq, limitNano, spentNano, heldNano, open, progress, info, reason] = packed;
+  amount("limitNano", limitNano);
+  amount("spentNano", spentNano);
+  amount("heldNano", heldNano);
   return {
     id,
     // Written by `pack` from the values of these types, and by nobody else.

@@ -1,0 +1,53 @@
+/**
+ * The worst case of a run with this input (FEATURES B8): as the agent's bounds, but with the input's own tokens instead of a whole context,
+ * where the conversation cannot grow beyond what can be counted.
+ *
+ *  1. Never less than what the run can take. Where tools may add to the conversation, or a session's earlier turns come before it, a
+ *     call's input is its tier's whole context, as in the bounds.
+ */
+import type { CallInput } from "../../machines/work.ts";
+import type { Json } from "../protocol/json.ts";
+import type { Bounds, Limits } from "../protocol/limits.ts";
+import type { Provider } from "../providers/provider.ts";
+import { type AgentSpec, type TierSpec, tiersOf } from "./agent.ts";
+import { assumedContextTokens, boundsOf } from "./bounds.ts";
+import { messagesOf } from "./machine-input.ts";
+import { inputTokens } from "./reserve.ts";
+import { maxProblemLength } from "./structured.ts";
+
+/** A text that is told again may be cut into other tokens than it was made of: a quarter more. */
+const retold = 1.25;
+/** What a request says around a bad or a cut answer, and around a judge's case: a bound of our own words. */
+const words = 400;
+
+export function estimate(
+  spec: AgentSpec,
+  limits: Limits,
+  input: Json,
+  providers: ReadonlyMap<string, Provider>,
+  options: { readonly inSession?: boolean } = {},
+): Bounds {
+  if (spec.tools.length > 0 || options.inSession) return boundsOf(spec, limits);
+  const calls = boundsOf(spec, limits).calls;
+  // Each further call may bring an answer, told again, and what is wrong with it: three bytes a character at most.
+  const growth = Math.ceil(limits.max_output_tokens * retold) + 3 * maxProblemLength + words;
+  const sized = (tier: TierSpec): TierSpec => {
+    const provider = providers.get(tier.provider);
+    if (!provider) return tier;
+    const call: CallInput = {
+      for: "answer",
+      step: 1,
+      attempt: 1,
+      retry: false,
+      tier: tier.name,
+      messages: messagesOf(input),
+      ...(spec.outputSchema !== undefined && { structured: true }),
+    };
+    const judged = spec.judge ? 3 * spec.judge.criteria.length : 0;
+    const most = inputTokens(call, spec, provider) + judged + Math.max(0, calls - 1) * growth;
+    return { ...tier, contextTokens: Math.min(tier.contextTokens ?? assumedContextTokens, most) };
+  };
+  const sizedTiers = new Map(tiersOf(spec).map((tier) => [tier.name, sized(tier)]));
+  const of = (tiers: readonly TierSpec[]): TierSpec[] => tiers.map((tier) => sizedTiers.get(tier.name) as TierSpec);
+  return boundsOf({ ...spec, tiers: of(spec.tiers), ...(spec.helpers && { helpers: of(spec.helpers) }) }, limits);
+}
