@@ -3,6 +3,7 @@
  * This file alone joins the runtime and its default adapters.
  */
 import type { AnyStateMachine, InspectionEvent } from "xstate";
+import type { Answers } from "./cache/answers.ts";
 import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
 import { loadTokenizer } from "./money/tokens.ts";
@@ -63,7 +64,11 @@ export async function runtimeOf(
   // Exact counts need the tokenizer's table; until it is there, bytes are the bound.
   if ([...providers.values()].some((provider) => provider.tokenizer.encoding !== "bytes"))
     loadTokenizer().catch((error) => extras.onError?.(`the tokenizer could not be loaded: ${error}`));
+  let cache: Answers | undefined;
   try {
+    // Who has no cache loads none.
+    if (!extras.passive && resolved.agents.some(({ spec }) => spec.caching))
+      cache = await (await import("./config/cache.ts")).openAnswers(resolved.cache, resolved.agents, extras.onError);
     return await Runtime.create({
       store: isStore(resolved.store) ? resolved.store : sqlite(resolved.store.path),
       channel: memoryChannel(),
@@ -73,9 +78,11 @@ export async function runtimeOf(
       budgets: resolved.budgets,
       features: resolved.features,
       ...extras,
+      ...(cache && { cache }),
       ...(script && { onClosed: script.close }),
     });
   } catch (error) {
+    await cache?.close();
     await script?.close();
     throw error;
   }

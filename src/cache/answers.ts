@@ -63,19 +63,19 @@ export class Answers {
 
   async lookup(work: Work, input: LookupInput): Promise<LookupOutput> {
     const key = keyOf(work, input);
-    const spec = work.spec.cache;
+    const spec = work.spec.caching;
     if (!key || !spec?.answers) return { hit: null };
     if (input.stale) return this.#lookupStale(work, input);
     const isFresh = ({ expiresAt }: CacheEntry): boolean => expiresAt > this.#now();
     const entry = await this.#exact.get(key.id);
-    this.#marks.set(of(work, key), this.#exact.mark);
+    this.#marks.set(of(work), this.#exact.mark);
     if (entry && isFresh(entry)) {
       this.#counts.exact++;
       return { hit: hitOf(entry, "exact") };
     }
     const { semantic } = spec.answers;
     const found = semantic && (await this.#semantic?.find(key, work.sensitive, semantic.threshold, isFresh));
-    if (found && semantic.mode === "shadow") this.#shadow?.wouldServe(of(work, key), found.entry);
+    if (found && semantic.mode === "shadow") this.#shadow?.wouldServe(of(work), found.entry);
     else if (found) {
       this.#counts.semantic++;
       return { hit: hitOf(found.entry, "semantic") };
@@ -86,7 +86,7 @@ export class Answers {
 
   /** No model answers: an old answer of any tier will do, of the preferred ones first. */
   async #lookupStale(work: Work, input: LookupInput): Promise<LookupOutput> {
-    const semantic = work.spec.cache?.answers?.semantic;
+    const semantic = work.spec.caching?.answers?.semantic;
     const keys = work.spec.tiers.flatMap(({ name }) => keyOf(work, { ...input, tier: name }) ?? []);
     for (const key of keys) {
       const entry = await this.#exact.get(key.id);
@@ -114,20 +114,20 @@ export class Answers {
   /** Kept in memory when this returns, elsewhere soon after. */
   remember(work: Work, input: RememberInput): void {
     const key = keyOf(work, input);
-    const { cache } = work.spec;
+    const { caching } = work.spec;
     const { text, value } = input.answer;
-    if (!key || !cache?.answers || this.#keeping.size >= maxKeeping) return;
-    const name = of(work, key);
+    if (!key || !caching?.answers || this.#keeping.size >= maxKeeping) return;
+    const name = of(work);
     const mark = this.#marks.get(name);
     this.#marks.delete(name);
     const now = this.#now();
-    const expiresAt = now + cache.answers.ttlMs;
+    const expiresAt = now + caching.answers.ttlMs;
     const entry: CacheEntry = {
       id: key.id,
       tenant: work.tenant,
       agent: work.spec.name,
-      version: cache.version,
-      tags: cache.tags,
+      version: caching.version,
+      tags: caching.tags,
       tier: input.tier,
       model: work.spec.tiers.find(({ name }) => name === input.tier)?.model ?? "",
       text,
@@ -136,9 +136,9 @@ export class Answers {
       ...(work.sensitive && { sensitive: true }),
       createdAt: now,
       expiresAt,
-      keepUntil: expiresAt + cache.answers.staleMs,
+      keepUntil: expiresAt + caching.answers.staleMs,
     };
-    const keeping = this.#keep(name, key, entry, mark, cache.answers.semantic !== undefined).finally(() => this.#keeping.delete(keeping));
+    const keeping = this.#keep(name, key, entry, mark, caching.answers.semantic !== undefined).finally(() => this.#keeping.delete(keeping));
     this.#keeping.add(keeping);
   }
 
@@ -188,5 +188,6 @@ export class Answers {
   }
 }
 
-const of = (work: Work, key: AnswerKey): string => `${work.run} ${key.id}`;
+/** The request that asks. */
+const of = ({ run, ask }: Work): string => `${run} ${ask.path.slice(0, ask.path.lastIndexOf("/"))}`;
 const hitOf = ({ id, tier }: CacheEntry, kind: Hit["kind"]): Hit => ({ id, kind, tier });

@@ -31,7 +31,7 @@ export function keyOf(asker: Asker, question: Question): AnswerKey | undefined {
   const { tenant, user, sensitive, spec } = asker;
   const base = digest([
     tenant,
-    spec.cache?.scope === "tenant" ? null : (user ?? null),
+    spec.caching?.scope === "tenant" ? null : (user ?? null),
     sensitive,
     fixedPart(spec, tier, question),
     question.instructions ?? null,
@@ -59,10 +59,12 @@ function fixedPart(spec: AgentSpec, tier: TierSpec, { tools = [], structured = f
   let part = known.get(name);
   if (part === undefined) {
     const { price: _price, timeouts: _timeouts, stream: _stream, ...model } = tier;
-    const shown = spec.tools.filter((tool) => tools.includes(tool.name)).map(({ name, description, schema }) => ({ name, description, schema }));
-    const { name: agent, cache, instructions, outputSchema, judge, validators } = spec;
+    const shown = spec.tools
+      .filter((tool) => tools.includes(tool.name))
+      .map(({ name, description, schema }) => ({ name, description, schema }));
+    const { name: agent, caching, instructions, outputSchema, judge, validators } = spec;
     const schema = structured ? outputSchema : undefined;
-    part = digest({ agent, version: cache?.version, instructions, model, tools: shown, schema, judge, validators });
+    part = digest({ agent, version: caching?.version, instructions, model, tools: shown, schema, judge, validators });
     known.set(name, part);
   }
   return part;

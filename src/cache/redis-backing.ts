@@ -89,7 +89,7 @@ export async function redisBacking(url: string, { now, onError = () => {} }: Red
     async put(entry, mark) {
       if (entry.keepUntil <= now()) return;
       const keys = [markKey, entryKey(entry.id), ...indexesOf(entry)];
-      await redis.eval(putScript, keys.length, ...keys, mark, entry.id, JSON.stringify(entry), now(), entry.keepUntil);
+      await redis.eval(putScript, keys.length, ...keys, mark, entry.id, JSON.stringify(entry), String(now()), String(entry.keepUntil));
     },
     async purge(which) {
       const patient = connection(url, purgeMs);
@@ -112,7 +112,7 @@ async function purge(redis: Redis, which: Purge): Promise<number> {
   // From here on nothing is kept that was begun before.
   await redis.set(markKey, randomUUID());
   let gone = 0;
-  const ids = which.key === undefined ? await redis.zrange(indexFor(which), 0, -1) : [which.key];
+  const ids = which.key === undefined ? await redis.zrange(indexFor(which), "0", "-1") : [which.key];
   for (let from = 0; from < ids.length; from += 500) {
     const found = await redis.mget(ids.slice(from, from + 500).map(entryKey));
     const entries = found.flatMap((json) => (json === null ? [] : [JSON.parse(json) as CacheEntry])).filter((entry) => fits(entry, which));

@@ -1,8 +1,8 @@
 /** A cached answer told like a live one: its text in pieces, each in a turn of the event loop of its own, so that it can be cancelled. */
 import type { CallOutput } from "../../machines/work.ts";
 import type { Json } from "../protocol/json.ts";
-import type { Account } from "../runtime/run.ts";
 import type { Performing, Reporter } from "../runtime/interpreter.ts";
+import type { Account } from "../runtime/run.ts";
 import type { CacheEntry } from "./cache.ts";
 
 /** However long the text is, it is told in so many pieces at most. */

@@ -49,7 +49,12 @@ export class SemanticCache {
   }
 
   /** The best entry that `isUsable` (fresh, or old enough allowed). */
-  find(key: AnswerKey, sensitive: boolean, threshold: number | undefined, isUsable: (entry: CacheEntry) => boolean): Promise<SemanticHit | null> {
+  find(
+    key: AnswerKey,
+    sensitive: boolean,
+    threshold: number | undefined,
+    isUsable: (entry: CacheEntry) => boolean,
+  ): Promise<SemanticHit | null> {
     const { question, frame } = key;
     if (question === undefined || !this.#mayBeTold(sensitive)) return Promise.resolve(null);
     return this.#guarded(async () => {

@@ -163,10 +163,12 @@ class SqliteBacking implements CacheBacking {
 
   /** A tenth of what is left goes at once, so that a full file is not trimmed with every write. */
   #trim(): void {
-    this.#sql("DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE keep_until < ? ORDER BY keep_until LIMIT 200)").run(this.#now());
+    this.#sql("DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE keep_until < ? ORDER BY keep_until LIMIT 200)").run(
+      this.#now(),
+    );
     if (this.#bytes() <= this.#maxBytes) return;
-    for (let round = 0; round < 100 && this.#bytes() > this.#maxBytes * 0.9; round++) {
-      const { changes } = this.#sql("DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY keep_until LIMIT 100)").run();
+    for (let round = 0; round < 1_000 && this.#bytes() > this.#maxBytes * 0.9; round++) {
+      const { changes } = this.#sql("DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY keep_until LIMIT 16)").run();
       if (Number(changes) === 0) break;
     }
   }

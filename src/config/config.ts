@@ -14,6 +14,7 @@ import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
@@ -53,6 +54,7 @@ export type ResolvedConfig = {
   readonly log: { readonly level: "silent" | "error" | "warn" | "info" | "debug" };
   readonly databaseURL?: string;
   readonly redisURL?: string;
+  readonly cache: CacheSettings;
 };
 
 export type LoadOptions = {
@@ -120,6 +122,7 @@ export async function resolveConfig(
     log: { level: config.log?.level ?? "info" },
     ...(server.databaseURL && { databaseURL: server.databaseURL }),
     ...(server.redisURL && { redisURL: server.redisURL }),
+    cache: cacheSettings(config.cache ?? {}, { cwd, env, ...server, store: storeOf(config, cwd, data), data }),
   };
 }
 

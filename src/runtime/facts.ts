@@ -173,6 +173,7 @@ function callFinished(
     ...(output.tools?.length && { tools: output.tools }),
     model,
     ...charged,
+    ...(output.shared && { cached: true }),
   };
 }
 

@@ -614,6 +614,8 @@ export class OwnedRun {
         run: this.id,
         ask,
         spec: this.spec,
+        tenant: this.info.tenant,
+        user: this.info.user,
         sensitive: this.info.sensitive === true,
         maxTokens: grant.maxTokens,
         holdNano: grant.holdNano,

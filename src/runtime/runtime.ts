@@ -9,6 +9,8 @@ import { z } from "zod";
 import { agentMachine } from "../../machines/agent.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
+import type { Answers, CacheCounts } from "../cache/answers.ts";
+import type { Purge } from "../cache/cache.ts";
 import type { Channel } from "../channels/channel.ts";
 import { Health } from "../limits/health.ts";
 import { RetryBudget } from "../limits/retry-budget.ts";
@@ -79,6 +81,8 @@ export type RuntimeOptions = {
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
   readonly channel: Channel;
+  /** Without one nothing is looked up, kept or shared. Closed with the runtime. */
+  readonly cache?: Answers;
   /** Only reads and replays: takes no lease, takes over no run, accepts none. */
   readonly passive?: boolean;
   /** Called when the runtime has closed: ends what was started for it. */
@@ -164,6 +168,7 @@ export class Runtime implements Runs {
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
+          cache: options.cache,
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
@@ -398,6 +403,20 @@ export class Runtime implements Runs {
     return estimate(defined.spec, limits, input, this.options.providers, { inSession: body.session !== undefined });
   }
 
+  /**
+   * Purges what fits everything that is said, of the caller's tenant; `{}` is all of it. How many answers went: they are given no more by
+   * this process, and by others that share the cache within a second. Needs the scope `admin`.
+   */
+  async purgeCache(which: Omit<Purge, "tenant"> = {}, caller: Caller = local): Promise<number> {
+    if (!caller.scopes.includes("admin")) throw new EscapementError("forbidden", "purging the cache needs the scope `admin`");
+    return (await this.options.cache?.purge({ ...which, tenant: caller.tenant })) ?? 0;
+  }
+
+  /** What the caches did since this process started; null without one. */
+  cacheCounts(): CacheCounts | null {
+    return this.options.cache?.counts() ?? null;
+  }
+
   bounds(agent: string): Bounds {
     return this.defined(agent).bounds;
   }
@@ -443,6 +462,7 @@ export class Runtime implements Runs {
     try {
       await this.host.close(graceMs);
       await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
+      await this.options.cache?.close();
       await this.store.close();
       await this.options.onClosed?.();
     } finally {

@@ -13,6 +13,7 @@ import { errorReply } from "./reply.ts";
 import type { Route } from "./route.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoute } from "./routes/cache.ts";
 import { estimateRoute } from "./routes/estimate.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -38,6 +39,7 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...agentRoutes,
   ...budgetRoutes,
+  cacheRoute,
   startRoute,
   estimateRoute,
   ...runRoutes,

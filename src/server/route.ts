@@ -11,7 +11,7 @@ export type RouteRequest = Context<{ Bindings: Partial<HttpBindings> }>;
 export type RouteInput = { readonly request: RouteRequest; readonly context: ServerContext; readonly caller: Caller };
 
 export type Route = {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   /** Hono's form: `/v1/runs/:id`. */
   readonly path: string;
   /** `open` is served to everyone who may connect, `caller` to an authenticated caller. */
