@@ -46,12 +46,18 @@ export class ExactCache {
     this.#mark = backing ? "unseen" : "0";
   }
 
+  /** An entry in memory that is believed and still kept. */
+  peek(id: string): CacheEntry | null {
+    if (this.#backing && this.#clock() - this.#seenAt >= believedMs) return null;
+    const known = this.#memory.get(id);
+    return known ? this.#kept(known) : null;
+  }
+
   /** An entry that is still kept: whether it is fresh is the caller's to see. */
   async get(id: string): Promise<CacheEntry | null> {
     if (this.#backing && this.#clock() - this.#seenAt >= believedMs && !(await this.#look(this.#backing))) return null;
-    const known = this.#memory.get(id);
-    if (known) return this.#kept(known);
-    if (!this.#backing) return null;
+    const known = this.peek(id);
+    if (known || !this.#backing) return known;
     const mark = this.#mark;
     const entry = await this.#backing.get(id).catch(() => null);
     if (!entry || !this.#kept(entry)) return null;
