@@ -40,7 +40,7 @@ const rules: Record<string, readonly string[]> = {
   ],
   "src/stores/": ["src/stores/", "src/protocol/", "src/money/budget.ts", "node:", "pg"],
   "src/channels/": ["src/channels/", "src/protocol/"],
-  "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate"],
+  "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate", "ioredis", "node:"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
   "src/embeddings/": ["src/embeddings/", "src/protocol/", "node:", "@energetic-ai/"],
   "src/vectors/": ["src/vectors/", "src/embeddings/embedder.ts", "src/protocol/", "node:", "lru-cache"],
@@ -55,6 +55,7 @@ const rules: Record<string, readonly string[]> = {
     "lru-cache",
     "ioredis",
   ],
+  "src/validators/": ["src/validators/", "src/protocol/", "type:src/runtime/validator.ts", "franc-min"],
   "src/client/": ["src/client/", "type:src/protocol/"],
   "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
   "src/runtime/": [

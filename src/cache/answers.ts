@@ -108,7 +108,7 @@ export class Answers {
 
   /** Tells the entry like a live answer. What is gone meanwhile, or another tenant's, ends as `unavailable`. */
   replay(work: Work, { id }: Hit, report: Reporter): Performing {
-    const entry = this.#exact.get(id).then((found) => (found?.tenant === work.tenant ? found : null));
+    const entry = this.#exact.get(id).then((found) => (found?.tenant === work.who.tenant ? found : null));
     return replay(entry, callId(work.ask.ordinal), report);
   }
 
@@ -125,7 +125,7 @@ export class Answers {
     const expiresAt = now + caching.answers.ttlMs;
     const entry: CacheEntry = {
       id: key.id,
-      tenant: work.tenant,
+      tenant: work.who.tenant,
       agent: work.spec.name,
       version: caching.version,
       tags: caching.tags,

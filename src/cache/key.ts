@@ -11,7 +11,11 @@ import type { Json } from "../protocol/json.ts";
 import type { Message } from "../protocol/messages.ts";
 import type { AgentSpec, TierSpec } from "../runtime/agent.ts";
 
-export type Asker = { readonly tenant: string; readonly user?: string | undefined; readonly sensitive: boolean; readonly spec: AgentSpec };
+export type Asker = {
+  readonly who: { readonly tenant: string; readonly user?: string | undefined };
+  readonly sensitive: boolean;
+  readonly spec: AgentSpec;
+};
 
 export type AnswerKey = {
   readonly id: string;
@@ -28,7 +32,11 @@ const maxQuestion = 2_000;
 export function keyOf(asker: Asker, question: Question): AnswerKey | undefined {
   const tier = asker.spec.tiers.find(({ name }) => name === question.tier);
   if (!tier) return undefined;
-  const { tenant, user, sensitive, spec } = asker;
+  const {
+    who: { tenant, user },
+    sensitive,
+    spec,
+  } = asker;
   const base = digest([
     tenant,
     spec.caching?.scope === "tenant" ? null : (user ?? null),

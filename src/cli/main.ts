@@ -83,6 +83,13 @@ program
   .option("--config <file>", "configuration file")
   .action(async (agent, options) => (await import("./verify.ts")).verify(agent, options));
 
+program
+  .command("reconcile")
+  .description("compare what runs and budgets hold with what open calls hold, correct what differs, and print it; ends nothing")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print each correction as a line of JSON")
+  .action(async (options) => (await import("./reconcile.ts")).reconcile(options));
+
 try {
   await program.parseAsync();
 } catch (error) {

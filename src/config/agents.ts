@@ -94,6 +94,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...(options.supervision && { supervision: { ...defaultSupervision, ...defined(options.supervision) } }),
     ...(options.confirm_above_microusd !== undefined && { confirmAbove: options.confirm_above_microusd }),
     parallelTools: options.parallel_tools ?? 4,
+    ...(options.priority === "batch" && { priority: "batch" }),
   };
 }
 

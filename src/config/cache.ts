@@ -13,6 +13,7 @@ import type { AgentSpec } from "../runtime/agent.ts";
 import type { Store } from "../stores/store.ts";
 import type { CheckedConfig, EmbedderSettings } from "./schema.ts";
 import { type Environment, readSecret } from "./secret.ts";
+import type { StorePlace } from "./store.ts";
 
 export type CacheSettings = {
   readonly memoryEntries?: number | undefined;
@@ -31,7 +32,7 @@ type From = {
   readonly cwd: string;
   readonly env: Environment;
   readonly data: string;
-  readonly store: Store | { readonly path: string };
+  readonly store: Store | StorePlace;
   readonly redisURL?: string;
   readonly qdrant?: { readonly url: string; readonly apiKey?: string };
 };

@@ -48,6 +48,14 @@ export const providerSettings = z.strictObject({
   wire: z.enum(["chat", "responses"]).optional(),
   /** Data stays with us: may be given sensitive runs. */
   self_hosted: z.boolean().optional(),
+  /** What this process may send it. */
+  limits: z
+    .strictObject({
+      requests_per_minute: positive.optional(),
+      tokens_per_minute: positive.optional(),
+      concurrent: positive.optional(),
+    })
+    .optional(),
 });
 export type ProviderSettings = z.infer<typeof providerSettings>;
 
@@ -141,6 +149,7 @@ const agentSettings = z.strictObject({
     .optional(),
   confirm_above_microusd: z.number().min(0).max(9_000_000_000_000).optional(),
   bounds: z.enum(["cut", "strict"]).optional(),
+  priority: z.enum(["realtime", "batch"]).optional(),
   machine: z.string().optional(),
 });
 
@@ -161,6 +170,17 @@ const embedderSettings = z.strictObject({
 });
 export type EmbedderSettings = z.infer<typeof embedderSettings>;
 
+/** What callers may do a minute; what is left out has no limit. */
+const plan = z.strictObject({
+  requests_per_minute: positive.optional(),
+  tokens_per_minute: positive.optional(),
+  /** Of a key, over all the users that it names. */
+  per_key: z.strictObject({ requests_per_minute: positive.optional(), tokens_per_minute: positive.optional() }).optional(),
+  /** Its calls go first where a provider is busy. Default: every plan but `free` is. */
+  paid: z.boolean().optional(),
+});
+export type PlanSettings = z.infer<typeof plan>;
+
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
   tiers: z.record(name, tierSettings).optional(),
@@ -180,9 +200,32 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   features: z.record(name, z.strictObject({ plans: z.array(name).min(1).optional() })).optional(),
+  rate_limits: z
+    .strictObject({
+      /** Beside `free` and `pro`, which it may change. */
+      plans: z.record(name, plan).optional(),
+      /** Of callers that bring no plan; `free`. */
+      default_plan: name.optional(),
+      /** What holds while Redis does not answer: nothing is admitted, or each process admits a share of each limit. */
+      on_redis_failure: z.union([z.literal("closed"), z.strictObject({ share: z.number().positive().max(1) })]).optional(),
+    })
+    .optional(),
+  /** Calls that wait because a provider is busy. */
+  queue: z
+    .strictObject({ length: positive.max(100_000).optional(), wait_ms: positive.optional(), aging_ms: positive.optional() })
+    .optional(),
   store: z
     .custom<Store>((value) => hasMethods(value, "commit", "close"))
     .or(z.strictObject({ path: z.string().min(1).optional() }))
+    .or(
+      z.strictObject({
+        url: secretSchema,
+        schema: z
+          .string()
+          .regex(/^[a-z_][a-z0-9_]{0,62}$/, "a name of lower-case letters, digits and underscores")
+          .optional(),
+      }),
+    )
     .optional(),
   cache: z
     .strictObject({

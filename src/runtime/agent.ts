@@ -75,6 +75,8 @@ export type AgentOptions = {
   readonly confirm_above_microusd?: number;
   /** `strict`: refused when its machine could ask for more than its limits allow, so that no limit ever cuts it short. */
   readonly bounds?: "cut" | "strict";
+  /** Its calls wait behind those of `realtime` agents where a provider is busy; `realtime`. */
+  readonly priority?: "realtime" | "batch";
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
 };
@@ -183,6 +185,7 @@ export type AgentSpec = {
   /** Micro-dollars. */
   readonly confirmAbove?: number;
   readonly parallelTools: number;
+  readonly priority?: "batch";
 };
 
 export type Agent = AgentOptions & { readonly kind: "agent" };

@@ -5,11 +5,13 @@
 import * as Effect from "effect/Effect";
 import type { z } from "zod";
 import type { CallInput, CallOutput, WorkError } from "../../machines/work.ts";
+import type { CallGate } from "../limits/call-gate.ts";
 import type { Health } from "../limits/health.ts";
+import type { Entered, Pass } from "../limits/provider-lane.ts";
 import type { RetryBudget } from "../limits/retry-budget.ts";
 import { costNano, worstCase } from "../money/prices.ts";
 import { countText } from "../money/tokens.ts";
-import type { ErrorCode } from "../protocol/errors.ts";
+import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
@@ -24,6 +26,8 @@ export type CallDeps = {
   readonly providers: ReadonlyMap<string, Provider>;
   readonly health: Health;
   readonly retries: RetryBudget;
+  /** Limits of callers and providers, before a call is sent. */
+  readonly gate: CallGate;
   /** The schema that validates a structured answer of this agent. */
   readonly answerSchema: (spec: AgentSpec) => z.ZodType | undefined;
   readonly validatorsOf: (spec: AgentSpec) => readonly Validator[];
@@ -37,6 +41,17 @@ const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "inte
 /** More characters than this a token, and the output is counted while it streams: it may have passed its hold. */
 const charsPerToken = 8;
 
+const breakerOpen = (provider: Provider, tier: TierSpec, call: string): WorkError & ErrorBody => ({
+  code: "provider_unavailable",
+  message: `the breaker of ${provider.name}/${tier.model} is open`,
+  retryable: false,
+  call,
+  shown: 0,
+  details: { reason: "breaker" },
+});
+
+const tokensOf = (account: Account | undefined): number => (account ? account.inputTokens + account.outputTokens : 0);
+
 /** A call on its way; {@link Call.account} says at any time what it has cost. */
 export class Call {
   private readonly deps: CallDeps;
@@ -46,7 +61,10 @@ export class Call {
   private readonly tier: TierSpec;
   private readonly provider: Provider;
   private readonly key: string;
-  private readonly startedAt: number;
+  private readonly isProbe: boolean;
+  private readonly askedAt: number;
+  /** When it was sent, after what it had to wait for. */
+  private startedAt: number;
   private firstAt: number | undefined;
   private text = "";
   private reasoning = "";
@@ -75,15 +93,7 @@ export class Call {
       };
     const key = `${provider.name} ${tier.model} ${provider.endpoint}`;
     const pass = deps.health.ask(key);
-    if (pass === "no")
-      return {
-        code: "provider_unavailable",
-        message: `the breaker of ${provider.name}/${tier.model} is open`,
-        retryable: false,
-        call,
-        shown: 0,
-        details: { reason: "breaker" },
-      };
+    if (pass === "no") return breakerOpen(provider, tier, call);
     if (!deps.retries.take(provider.name, input.retry)) {
       if (pass === "probe") deps.health.report(key, "neutral");
       return {
@@ -95,14 +105,14 @@ export class Call {
         details: { reason: "retry_budget" },
       };
     }
-    return new Call(deps, work, report, { input, tier, provider, key });
+    return new Call(deps, work, report, { input, tier, provider, key, isProbe: pass === "probe" });
   }
 
   private constructor(
     deps: CallDeps,
     work: Work,
     report: Reporter,
-    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string },
+    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string; isProbe: boolean },
   ) {
     this.deps = deps;
     this.work = work;
@@ -112,39 +122,87 @@ export class Call {
     this.provider = found.provider;
     this.key = found.key;
     this.isHeld = work.spec.stream === "checked" && found.input.for === "answer";
-    this.startedAt = deps.clock();
+    this.isProbe = found.isProbe;
+    this.askedAt = deps.clock();
+    this.startedAt = this.askedAt;
   }
 
   readonly effect: Effect.Effect<Outcome> = Effect.suspend(() =>
     Effect.callback<Outcome>((resume) => {
-      this.begun = true;
-      const abort = this.provider.stream(this.request(), (element) => {
-        try {
-          take(element);
-        } catch (error) {
-          abort();
-          const message = `reading the answer failed: ${error instanceof Error ? error.message : String(error)}`;
-          resume(Effect.succeed(this.failed({ code: "internal", message, retryable: false })));
-        }
+      let stop = (): void => {};
+      const entering = this.enter((entered) => {
+        if ("error" in entered) resume(Effect.succeed(this.refused(entered.error)));
+        else stop = this.begin(entered.pass, resume);
       });
-      const take = (element: ProviderElement): void => {
-        if (element.type === "end") {
-          resume(this.ended(element));
-          return;
-        }
-        this.take(element);
-        if (this.isWithinHold()) return;
-        abort();
-        this.deps.health.report(this.key, "neutral");
-        const message = "the output passed what was reserved for it and was cut";
-        resume(Effect.succeed(this.failed({ code: "truncated", message, retryable: false })));
-      };
       return Effect.sync(() => {
-        abort();
-        this.deps.health.report(this.key, "neutral");
+        entering();
+        stop();
+        if (this.begun || this.isProbe) this.deps.health.report(this.key, "neutral");
       });
     }),
   );
+
+  /** Waits for what limits the call, if anything does. */
+  private enter(tell: (entered: Entered) => void): () => void {
+    const { tier, work } = this;
+    const call = {
+      who: work.who,
+      model: tier.model,
+      isBatch: work.spec.priority === "batch",
+      tokens: () => this.countedInput() + work.maxTokens,
+      // A timer may be a millisecond early, and then the deadline would not be over.
+      waitMs: work.remainingMs + 2,
+    };
+    return this.deps.gate.enter(tier.provider, call, (entered) => {
+      // While it waited the breaker may have opened.
+      if ("pass" in entered && entered.pass.waited && !this.isProbe && this.deps.health.state(this.key) !== "closed") {
+        entered.pass.end({ usedTokens: () => 0 });
+        tell({ error: breakerOpen(this.provider, tier, callId(work.ask.ordinal)) });
+      } else tell(entered);
+    });
+  }
+
+  /** Streams; the result stops it, what it told last ends it. */
+  private begin(pass: Pass, tell: (outcome: Effect.Effect<Outcome>) => void): () => void {
+    this.begun = true;
+    this.startedAt = this.deps.clock();
+    const fail = (error: WorkError): void => {
+      const outcome = this.failed(error);
+      pass.end({ usedTokens: () => tokensOf(outcome.account) });
+      tell(Effect.succeed(outcome));
+    };
+    const abort = this.provider.stream(this.request(), (element) => {
+      try {
+        take(element);
+      } catch (error) {
+        abort();
+        const message = `reading the answer failed: ${error instanceof Error ? error.message : String(error)}`;
+        fail({ code: "internal", message, retryable: false });
+      }
+    });
+    const take = (element: ProviderElement): void => {
+      if (element.type === "end") {
+        pass.end({ usedTokens: () => tokensOf(this.chargedFor(element)), limits: element.limits, error: element.error });
+        tell(this.ended(element));
+        return;
+      }
+      this.take(element);
+      if (this.isWithinHold()) return;
+      abort();
+      this.deps.health.report(this.key, "neutral");
+      const message = "the output passed what was reserved for it and was cut";
+      fail({ code: "truncated", message, retryable: false });
+    };
+    return () => {
+      abort();
+      pass.end({ usedTokens: () => tokensOf(this.account()) });
+    };
+  }
+
+  private refused(error: WorkError): Outcome {
+    if (this.isProbe) this.deps.health.report(this.key, "neutral");
+    return this.failed(error);
+  }
 
   /** What it has cost up to here, for a call that was stopped or whose provider did not say. */
   account(): Account {
@@ -247,7 +305,7 @@ export class Call {
 
   private failed(error: WorkError, end?: ProviderEnd): Outcome {
     if (end) this.deps.health.report(this.key, unhealthy.has(error.code as ErrorCode) ? "failed" : "neutral");
-    const overdue = this.deps.clock() - this.startedAt >= this.work.remainingMs;
+    const overdue = this.deps.clock() - this.askedAt >= this.work.remainingMs;
     const value: WorkError = {
       ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
       call: callId(this.work.ask.ordinal),
@@ -328,6 +386,7 @@ export class Call {
     const { input, tier, work } = this;
     const instructions = instructionsOf(input, work.spec);
     const tools = visibleTools(work.spec, input.tools);
+    const remainingMs = work.remainingMs - (this.startedAt - this.askedAt);
     return {
       model: tier.model,
       ...(instructions !== "" && { instructions }),
@@ -337,7 +396,7 @@ export class Call {
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
       stream: tier.stream,
       ...(tier.parameters && { parameters: tier.parameters }),
-      timeouts: work.remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, work.remainingMs) } : tier.timeouts,
+      timeouts: remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, remainingMs) } : tier.timeouts,
     };
   }
 }

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
 import type { Answers } from "../cache/answers.ts";
+import type { Limited } from "../limits/rate-limits.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { AgentSpec } from "./agent.ts";
@@ -18,9 +19,9 @@ export type Work = {
   readonly run: string;
   readonly ask: Ask;
   readonly spec: AgentSpec;
-  readonly tenant: string;
-  readonly user?: string | undefined;
   readonly sensitive: boolean;
+  /** Whose run it is, for limits and caches. */
+  readonly who: Limited;
   /** Output tokens that the grant allows; 0 for work without money. */
   readonly maxTokens: number;
   /** Nano-dollars that may be charged at most. */

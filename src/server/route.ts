@@ -8,7 +8,13 @@ import type { Caller } from "./runtime.ts";
 /** The bindings are there when our own listener serves, not when the app is embedded. */
 export type RouteRequest = Context<{ Bindings: Partial<HttpBindings> }>;
 
-export type RouteInput = { readonly request: RouteRequest; readonly context: ServerContext; readonly caller: Caller };
+export type RouteInput = {
+  readonly request: RouteRequest;
+  readonly context: ServerContext;
+  readonly caller: Caller;
+  /** Set by a route whose body names a user: whose rate limits the answer tells. */
+  user?: string | undefined;
+};
 
 export type Route = {
   readonly method: "GET" | "POST" | "DELETE";

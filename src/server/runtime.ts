@@ -45,11 +45,20 @@ export type CacheCounts = {
   readonly embedder: { readonly tokens: number; readonly cost_microusd: number; readonly failures: number };
 };
 
+/** One limit of a caller. */
+export type RateLimit = {
+  readonly name: string;
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly remaining: number;
+  readonly resetMs: number;
+};
+
 /** A page of a list. `next` is the cursor of the following page, `null` at the end. */
 export type Page<T> = { readonly data: readonly T[]; readonly next: string | null };
 
 /** Why new runs are refused at the moment. */
-export type Health = { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" };
+export type Health = { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" | "limiter" };
 
 export interface ServerRuntime {
   /** Resolves when the run is durable; `replayed` on the handle says that an earlier start with the same key had made it. */
@@ -82,4 +91,6 @@ export interface ServerRuntime {
   /** Worst case of one run of the agent. Throws `not_found`. */
   bounds(agent: string): Bounds | Promise<Bounds>;
   health(): Health;
+  /** How the limits of the caller stand, of this user where it named one; undefined where nobody is limited. */
+  rateLimits?(caller: Caller, user?: string): Promise<readonly RateLimit[]> | undefined;
 }

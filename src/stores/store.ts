@@ -26,8 +26,9 @@ export type RunInfo = {
   readonly machine: string;
   readonly tenant: string;
   readonly user?: string;
-  /** Id of the API key that started it. */
+  /** Id of the API key that started it, and the plan of its user. */
   readonly key?: string;
+  readonly plan?: string;
   readonly session?: string;
   readonly feature?: string;
   readonly input: Json;
@@ -244,6 +245,12 @@ export type Correction = {
   readonly was: number;
   readonly is: number;
 };
+
+/** As an operator is told it. */
+export function correctionWords({ of, id, unit, was, is }: Correction): string {
+  const say = (held: number): string => (unit === "nano" ? `${held / 1_000} micro-dollars` : `${held} ${unit}`);
+  return `the ${of} ${id} held ${say(was)}, and its open calls hold ${say(is)}: corrected`;
+}
 
 export type ListQuery = {
   readonly tenant?: string;

@@ -7,10 +7,15 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { CacheBacking } from "../../src/cache/cache.ts";
 import { redisBacking } from "../../src/cache/redis-backing.ts";
 import { type SqliteBackingOptions, sqliteBacking } from "../../src/cache/sqlite-backing.ts";
+import { type RedisServer, startRedis } from "../limits/redis-server.ts";
 import { until } from "../whole-path/until.ts";
 import { entry, t0 } from "./entries.ts";
-import { hasRedis, type RedisServer, redisServer } from "./redis-server.ts";
 
+const redisServer = async (): Promise<RedisServer> => {
+  const server = await startRedis();
+  onTestFinished(() => server.close());
+  return server;
+};
 const now = () => t0;
 const closing = <B extends CacheBacking>(backing: B): B => {
   onTestFinished(() => backing.close());
@@ -46,7 +51,7 @@ const backings: { name: string; pair: () => Promise<[CacheBacking, CacheBacking]
   },
 ];
 
-describe.each(backings.filter(({ name }) => name !== "redis" || hasRedis))("$name", ({ pair }) => {
+describe.each(backings)("$name", ({ pair }) => {
   test("what one process keeps another finds, as it was", async () => {
     const [one, other] = await pair();
     const whole = entry("a", { keepUntil, tags: ["x", "y"], value: { n: [1, "ü€😀"] }, question: "Why?", text: "\ud83d\ude00 text" });
@@ -171,7 +176,7 @@ test("sqlite: a lock of another process delays no look-up, and a purge waits for
   expect(await purged).toBe(2);
 });
 
-describe.runIf(hasRedis)("redis", () => {
+describe("redis", () => {
   test("that is killed is a miss at once, and is used again when it is back (S23: it comes back empty)", async () => {
     const server = await redisServer();
     const told: string[] = [];
@@ -182,7 +187,7 @@ describe.runIf(hasRedis)("redis", () => {
     await expect(backing.mark()).rejects.toThrow();
     await expect(backing.purge({ tenant: "acme" })).rejects.toMatchObject({ code: "unavailable" });
     await until("the word of it", () => told.length > 0);
-    await server.start();
+    await server.restart();
     await until("the connection", async () => (await backing.mark().catch(() => null)) !== null);
     expect(await backing.get("a")).toBeNull();
     await backing.put(entry("a", { keepUntil }), "");
@@ -195,9 +200,9 @@ describe.runIf(hasRedis)("redis", () => {
     await server.kill();
     const early = await redis(server);
     await expect(early.get("a")).rejects.toThrow();
-    await server.start();
+    await server.restart();
     await until("the connection", async () => (await early.mark().catch(() => null)) !== null);
-    await server.client.client("PAUSE", 500);
+    await server.admin.client("PAUSE", 500);
     await expect(early.get("a")).rejects.toThrow();
   });
 
@@ -206,11 +211,11 @@ describe.runIf(hasRedis)("redis", () => {
     const backing = await redis(server);
     await backing.purge({ tenant: "acme" });
     await backing.put(entry("a", { keepUntil, tags: ["x"] }), await backing.mark());
-    await server.client.del("escapement:cache:entry:a");
+    await server.admin.del("escapement:cache:entry:a");
     expect(await backing.get("a")).toBeNull();
     expect(await backing.purge({ tenant: "acme", tag: "x" })).toBe(0);
     await backing.put(entry("b", { keepUntil }), await backing.mark());
-    await server.client.flushall();
+    await server.admin.flushall();
     expect([await backing.get("b"), await backing.mark()]).toEqual([null, ""]);
     await backing.put(entry("c", { keepUntil }), "");
     expect(await backing.get("c")).not.toBeNull();
@@ -221,9 +226,9 @@ describe.runIf(hasRedis)("redis", () => {
     const backing = await redis(server);
     await backing.put(entry("a", { keepUntil, tags: ["x"] }), "");
     const index = "escapement%3Acache%3Aindex:acme:all:";
-    expect(await server.client.zrange(index, "0", "-1")).toEqual(["a"]);
-    expect(await server.client.pttl(index)).toBeGreaterThan(3_000_000);
+    expect(await server.admin.zrange(index, "0", "-1")).toEqual(["a"]);
+    expect(await server.admin.pttl(index)).toBeGreaterThan(3_000_000);
     await backing.purge({ tenant: "acme" });
-    expect(await server.client.keys("*")).toEqual(["escapement:cache:mark"]);
+    expect(await server.admin.keys("*")).toEqual(["escapement:cache:mark"]);
   });
 });

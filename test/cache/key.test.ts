@@ -4,7 +4,7 @@ import { type Asker, keyOf } from "../../src/cache/key.ts";
 import type { Message } from "../../src/protocol/messages.ts";
 import { spec } from "./entries.ts";
 
-const asker: Asker = { tenant: "acme", user: "ada", sensitive: false, spec: spec() };
+const asker: Asker = { who: { tenant: "acme", user: "ada" }, sensitive: false, spec: spec() };
 const user = (content: string): Message => ({ role: "user", content });
 const question: Question = { tier: "main", messages: [user("Why?")] };
 const id = (who: Partial<Asker> = {}, what: Partial<Question> = {}) => keyOf({ ...asker, ...who }, { ...question, ...what })?.id;
@@ -25,9 +25,9 @@ test("differs by everything that an answer depends on", () => {
   const { tiers } = spec();
   const keys = [
     id(),
-    id({ tenant: "umbrella" }),
-    id({ user: "bob" }),
-    id({ user: undefined }),
+    id({ who: { tenant: "umbrella", user: "ada" } }),
+    id({ who: { tenant: "acme", user: "bob" } }),
+    id({ who: { tenant: "acme" } }),
     id({ sensitive: true }),
     id({ spec: spec({ name: "other" }) }),
     id({ spec: spec({ instructions: "Be long." }) }),
@@ -54,8 +54,8 @@ test("does not differ by price, limits of time, nor by the user where the tenant
   const dearer = tiers.map((tier) => ({ ...tier, price: { ...tier.price, outputNano: 9 }, timeouts: { ...tier.timeouts, total: 9 } }));
   expect(id({ spec: spec({ tiers: dearer }) })).toBe(id());
   const shared = spec({ caching: { ...spec().caching!, scope: "tenant" } });
-  expect(id({ spec: shared, user: "bob" })).toBe(id({ spec: shared }));
-  expect(id({ spec: shared, tenant: "umbrella" })).not.toBe(id({ spec: shared }));
+  expect(id({ spec: shared, who: { tenant: "acme", user: "bob" } })).toBe(id({ spec: shared }));
+  expect(id({ spec: shared, who: { tenant: "umbrella" } })).not.toBe(id({ spec: shared }));
 });
 
 test("knows no ids of tool requests: they are new each time, and say nothing", () => {

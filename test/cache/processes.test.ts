@@ -6,8 +6,14 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { agent, type Config, createRuntime, type Runtime, type RuntimeExtras, sqlite, vllm } from "../../src/index.ts";
 import { chat } from "../../src/testing/fault-chat.ts";
 import { startFaultServer } from "../../src/testing/fault-server.ts";
+import { startRedis } from "../limits/redis-server.ts";
 import { until } from "../whole-path/until.ts";
-import { hasRedis, redisServer } from "./redis-server.ts";
+
+const redisServer = async () => {
+  const server = await startRedis();
+  onTestFinished(() => server.close());
+  return server;
+};
 
 type Pair = { runtimes: [Runtime, Runtime]; requests: () => number };
 
@@ -45,7 +51,7 @@ const kinds = [
   { name: "Redis", env: async () => ({ REDIS_URL: (await redisServer()).url }) },
 ];
 
-describe.each(kinds.filter(({ name }) => name !== "Redis" || hasRedis))("over $name", ({ env }) => {
+describe.each(kinds)("over $name", ({ env }) => {
   test("an answer of one is given by others, until one of them purges it", async () => {
     const {
       runtimes: [one, other],
@@ -61,7 +67,7 @@ describe.each(kinds.filter(({ name }) => name !== "Redis" || hasRedis))("over $n
   });
 });
 
-test.runIf(hasRedis)("when Redis is killed, runs go on with misses, and with hits once it is back", async () => {
+test("when Redis is killed, runs go on with misses, and with hits once it is back", async () => {
   const server = await redisServer();
   const {
     runtimes: [one],
@@ -71,6 +77,6 @@ test.runIf(hasRedis)("when Redis is killed, runs go on with misses, and with hit
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   expect([await isCached(one), await isCached(one)]).toEqual([false, false]);
   await expect(one.purgeCache()).rejects.toMatchObject({ code: "unavailable" });
-  await server.start();
+  await server.restart();
   await until("a hit", () => isCached(one));
 });

@@ -204,6 +204,27 @@ describe("the file", () => {
     expect((await load({ store: { path: ":memory:" } })).store).toEqual({ path: ":memory:" });
     expect((await load({ store: { path: "x.db" } })).store).toEqual({ path: "/nowhere/x.db" });
   });
+
+  it("takes a Postgres database from the file or from DATABASE_URL, and never shows its address", async () => {
+    const url = "postgres://ada:hunter2@db.example:5432/runs";
+    expect((await load({}, { DATABASE_URL: url })).store).toEqual({ url });
+    expect((await load({ store: { url: { env: "DB" }, schema: "agents" } }, { DB: url, DATABASE_URL: "x" })).store).toEqual({
+      url,
+      schema: "agents",
+    });
+    expect((await load({ store: { path: ":memory:" } }, { DATABASE_URL: url })).store).toEqual({ path: ":memory:" });
+    const wrong: [object, object, RegExp][] = [
+      [{}, { DATABASE_URL: "mysql://ada:hunter2@db/runs" }, /^DATABASE_URL must be the address of a Postgres database/],
+      [{ store: { url: "postgres//hunter2" } }, {}, /^store\.url must be the address of a Postgres database/],
+      [{ store: url }, {}, /store must be an object, not a string \(not shown\)/],
+      [{ store: { url, schema: "Not This" } }, {}, /store\.schema must be a name of lower-case letters, .*, not "Not This"/],
+      [{ store: { url, shcema: "a" } }, {}, /store\.shcema is not a key: did you mean "schema"/],
+    ];
+    for (const [config, env, reason] of wrong) {
+      await expect(load(config, env as Record<string, string>)).rejects.toThrow(reason);
+      await expect(load(config, env as Record<string, string>)).rejects.not.toThrow(/hunter2/);
+    }
+  });
 });
 
 describe("what is wrong is said with the key, the value and the way out", () => {

@@ -451,6 +451,8 @@ class Process {
           return;
         }
         world.checkLedger();
+        const corrections = method === "reconcile" ? (result as readonly object[]) : [];
+        if (corrections.length > 0) world.fail(`the store had to be corrected: ${JSON.stringify(corrections)}`);
         if (method === "claim") for (const [, run, , , , head] of result as Claimed[]) world.tookOver(run, head);
         if (method === "commit") {
           for (const entry of result as EntryResult[]) if (entry.type === "fenced") world.tally.fenced++;

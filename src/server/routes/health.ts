@@ -10,6 +10,7 @@ const sentences = {
   draining: "this server is going down",
   store: "the store does not take writes",
   storage_full: "the store's disk is full",
+  limiter: "rate limits cannot be counted",
 } as const;
 
 export const healthRoutes: readonly Route[] = [

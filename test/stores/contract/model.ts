@@ -127,6 +127,8 @@ async function checkInvariants(store: Store): Promise<void> {
     expect(spentNano).toBeGreaterThanOrEqual(0);
     expect(spentNano + heldNano).toBeLessThanOrEqual(limitNano);
   }
+  // What is healthy is left as it is.
+  expect(await store.reconcile()).toEqual([]);
 }
 
 async function checkState(store: Store, model: PlainStore): Promise<void> {
