@@ -15,6 +15,7 @@ import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
@@ -59,6 +60,7 @@ export type ResolvedConfig = {
   };
   readonly log: { readonly level: "silent" | "error" | "warn" | "info" | "debug" };
   readonly redisURL?: string;
+  readonly cache: CacheSettings;
 };
 
 export type LoadOptions = {
@@ -102,6 +104,7 @@ export async function resolveConfig(
   const server = serverOf(env);
   const rateLimits = rateLimitsOf(config);
   const data = resolve(cwd, server.data);
+  const store = storeOf(config, { cwd, env, data });
   return {
     offline,
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
@@ -117,7 +120,7 @@ export async function resolveConfig(
     tools,
     budgets: budgetsOf(config),
     features: config.features ?? {},
-    store: storeOf(config, { cwd, env, data }),
+    store,
     ...(rateLimits && { rateLimits }),
     providerLimits: providerLimitsOf(config),
     queue: queueOf(config),
@@ -130,6 +133,7 @@ export async function resolveConfig(
     },
     log: { level: config.log?.level ?? "info" },
     ...(server.redisURL && { redisURL: server.redisURL }),
+    cache: cacheSettings(config.cache ?? {}, { ...server, cwd, env, store, data }),
   };
 }
 

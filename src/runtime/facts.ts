@@ -185,6 +185,7 @@ function callFinished(
     ...(output.tools?.length && { tools: output.tools }),
     model,
     ...charged,
+    ...(output.shared && { cached: true }),
   };
 }
 

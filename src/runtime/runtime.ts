@@ -10,6 +10,8 @@ import { agentMachine } from "../../machines/agent.ts";
 import type { BreakerInput } from "../../machines/breaker.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
+import type { Answers, CacheCounts } from "../cache/answers.ts";
+import type { Purge } from "../cache/cache.ts";
 import type { Channel } from "../channels/channel.ts";
 import { CallGate } from "../limits/call-gate.ts";
 import type { LimitEvent } from "../limits/events.ts";
@@ -105,6 +107,8 @@ export type RuntimeOptions = {
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
   readonly channel: Channel;
+  /** Without one nothing is looked up, kept or shared. Closed with the runtime. */
+  readonly cache?: Answers;
   /** Only reads and replays: takes no lease, takes over no run, accepts none. */
   readonly passive?: boolean;
   /** Called when the runtime has closed: ends what was started for it. */
@@ -222,6 +226,7 @@ export class Runtime implements Runs {
           clock,
           toolOf,
           ...(options.priceOf && { priceOf: options.priceOf }),
+          cache: options.cache,
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
@@ -464,6 +469,20 @@ export class Runtime implements Runs {
     return estimate(defined.spec, limits, input, this.options.providers, { inSession: body.session !== undefined });
   }
 
+  /**
+   * Purges what fits everything that is said, of the caller's tenant; `{}` is all of it. How many answers went: they are given no more by
+   * this process, and by others that share the cache within a second. Needs the scope `admin`.
+   */
+  async purgeCache(which: Omit<Purge, "tenant"> = {}, caller: Caller = local): Promise<number> {
+    if (!caller.scopes.includes("admin")) throw new EscapementError("forbidden", "purging the cache needs the scope `admin`");
+    return (await this.options.cache?.purge({ ...which, tenant: caller.tenant })) ?? 0;
+  }
+
+  /** What the caches did since this process started; null without one. */
+  cacheCounts(): CacheCounts | null {
+    return this.options.cache?.counts() ?? null;
+  }
+
   /** What runs and meters hold is compared with what open asks hold, and corrected: see `Store.reconcile`. `onError` is told of each. */
   async reconcile(endedSince = 0): Promise<readonly Correction[]> {
     const corrections = await this.store.reconcile(endedSince);
@@ -523,6 +542,7 @@ export class Runtime implements Runs {
     try {
       await this.host.close(graceMs);
       await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
+      await this.options.cache?.close();
       await this.store.close();
       await this.rates?.close();
       await this.options.onClosed?.();

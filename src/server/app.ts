@@ -14,6 +14,7 @@ import { errorReply } from "./reply.ts";
 import type { Route, RouteInput } from "./route.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoute } from "./routes/cache.ts";
 import { estimateRoute } from "./routes/estimate.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -39,6 +40,7 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...agentRoutes,
   ...budgetRoutes,
+  cacheRoute,
   startRoute,
   estimateRoute,
   ...runRoutes,

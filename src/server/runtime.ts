@@ -33,6 +33,18 @@ export type AgentDescription = {
   readonly tiers?: readonly string[];
 };
 
+/** What the caches did since the process started. */
+export type CacheCounts = {
+  readonly exact: number;
+  readonly semantic: number;
+  readonly stale: number;
+  readonly missed: number;
+  readonly kept: number;
+  readonly shared: number;
+  readonly shadow: { readonly hits: number; readonly right: number; readonly wrong: number };
+  readonly embedder: { readonly tokens: number; readonly cost_microusd: number; readonly failures: number };
+};
+
 /** One limit of a caller. */
 export type RateLimit = {
   readonly name: string;
@@ -67,6 +79,10 @@ export interface ServerRuntime {
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
   /** Those above the run, in their present windows. */
   budgets(caller: Caller): Promise<readonly Budget[]>;
+  /** Cached answers of the caller's tenant that fit everything that is said; how many went. Needs the scope `admin`. */
+  purgeCache(which: { tag?: string; key?: string; agent?: string; version?: string }, caller: Caller): Promise<number>;
+  /** Null where nothing is cached. */
+  cacheCounts(): CacheCounts | null;
   agents(): readonly AgentDescription[];
   /** For drawing. Throws `not_found`. */
   machine(agent: string): unknown;
