@@ -19,6 +19,7 @@ import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { startRoute } from "./routes/start.ts";
+import { usageRoute } from "./routes/usage.ts";
 
 export type FetchHandler = (request: Request, env?: unknown) => Promise<Response>;
 
@@ -39,6 +40,7 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...agentRoutes,
   ...budgetRoutes,
+  usageRoute,
   startRoute,
   estimateRoute,
   ...runRoutes,
