@@ -33,6 +33,7 @@ import type { Message } from "../protocol/messages.ts";
 import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
+import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
 import { damaged } from "../stores/damage.ts";
 import {
@@ -63,6 +64,7 @@ import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
 import type { Tool } from "./tool.ts";
+import { usageReport } from "./usage.ts";
 import type { Validator } from "./validator.ts";
 import { type Caller, isVisible, visibleTo } from "./visibility.ts";
 import { supervise } from "./work-logic.ts";
@@ -461,6 +463,11 @@ export class Runtime implements Runs {
     if (caller.scopes.includes("admin")) return all;
     const own: { readonly [level: string]: string | null | undefined } = { user: caller.user ?? null, key: caller.key };
     return all.filter(({ level, subject }) => subject !== undefined && subject === own[level]);
+  }
+
+  /** What calls have cost and how they went: of the caller's tenant for an operator, else of the runs that it sees. */
+  usage(query: UsageQuery, caller: Caller = local): Promise<UsageReport> {
+    return usageReport(this.store, query, caller, this.scheduler.now());
   }
 
   /** The worst case of a run that this body would start. Nothing is stored or called. */

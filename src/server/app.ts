@@ -20,6 +20,7 @@ import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { startRoute } from "./routes/start.ts";
+import { usageRoute } from "./routes/usage.ts";
 
 export type FetchHandler = (request: Request, env?: unknown) => Promise<Response>;
 
@@ -41,6 +42,7 @@ export const routes: readonly Route[] = [
   ...agentRoutes,
   ...budgetRoutes,
   cacheRoute,
+  usageRoute,
   startRoute,
   estimateRoute,
   ...runRoutes,

@@ -9,6 +9,7 @@ import type { Fact } from "../protocol/events.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle } from "../protocol/runs.ts";
+import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 
 /** Who asks. Made at the edge from the token; with auth off it is one local operator. */
 export type Caller = {
@@ -83,6 +84,8 @@ export interface ServerRuntime {
   purgeCache(which: { tag?: string; key?: string; agent?: string; version?: string }, caller: Caller): Promise<number>;
   /** Null where nothing is cached. */
   cacheCounts(): CacheCounts | null;
+  /** Of the runs that the caller sees; of its whole tenant with the scope `admin`. */
+  usage(query: UsageQuery, caller: Caller): Promise<UsageReport>;
   agents(): readonly AgentDescription[];
   /** For drawing. Throws `not_found`. */
   machine(agent: string): unknown;

@@ -224,6 +224,10 @@ export class ScriptedRuntime implements ServerRuntime {
     return [{ name: "assistant", description: "", input_schema: null, output_schema: null, limits, tool_groups: [] }];
   }
 
+  async usage(): Promise<never> {
+    throw new EscapementError("internal", "no test asks for usage here");
+  }
+
   machine(agent: string) {
     return { id: agent };
   }
