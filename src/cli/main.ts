@@ -84,6 +84,19 @@ program
   .action(async (agent, options) => (await import("./verify.ts")).verify(agent, options));
 
 program
+  .command("prompts")
+  .description("what prompts are made of")
+  .command("audit")
+  .description(
+    "tokens and money of each part of the prompts by day, and tools and examples that were never used; from the runs on this machine",
+  )
+  .argument("[agent]", "one agent; all without it")
+  .option("--days <n>", "the last days, today included", "7")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print it as JSON")
+  .action(async (agent, options) => (await import("./prompts.ts")).audit(agent, options));
+
+program
   .command("reconcile")
   .description("compare what runs and budgets hold with what open calls hold, correct what differs, and print it; ends nothing")
   .option("--config <file>", "configuration file")

@@ -54,9 +54,10 @@ import { estimate } from "./estimate.ts";
 import { factOf } from "./facts.ts";
 import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
-import { definitionOf } from "./instructions.ts";
+import { definitionOf, withInput } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
+import { auditPrompts, type PromptAudit } from "./prompt-audit.ts";
 import { eachEvent, readEvents } from "./reader.ts";
 import { bodyOf, feed, turnsOf } from "./recovery.ts";
 import { reserving } from "./reserve.ts";
@@ -415,6 +416,21 @@ export class Runtime implements Runs {
       feed(live, row, body);
       yield { position: row.n, at_ms: row.at, input: nameOf(input), actors: live.actors() };
     }
+  }
+
+  /** What each part of the prompts of the last days took. Nothing is called. */
+  async auditPrompts(options: { readonly days: number; readonly agent?: string }): Promise<PromptAudit> {
+    const unknown = { encoding: "o200k_base", margin: 0 } as const;
+    return auditPrompts(
+      {
+        store: this.store,
+        specOf: (hash) => this.specOf(hash),
+        withInput: (spec, { info }) => withInput(spec, info.input),
+        liveRun: ({ info }, spec, history) => this.host.liveRun(info, spec, history),
+        tokenizerOf: (provider) => this.options.providers.get(provider)?.tokenizer ?? unknown,
+      },
+      { ...options, now: this.scheduler.now() },
+    );
   }
 
   /** The runs of a session, oldest first, and what was said in them. */
