@@ -28,9 +28,11 @@ const rules: Record<string, readonly string[]> = {
   "src/protocol/": ["src/protocol/", "zod", "nanoid"],
   "machines/": ["machines/", "src/protocol/", "xstate"],
   "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
+  "src/safety/": ["src/safety/", "type:src/protocol/", "node:"],
   "src/providers/": [
     "src/providers/",
     "src/protocol/",
+    "src/safety/",
     "undici",
     "nanoid",
     "node:",
@@ -43,7 +45,7 @@ const rules: Record<string, readonly string[]> = {
   "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
   "src/client/": ["src/client/", "type:src/protocol/"],
-  "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
+  "src/server/": ["src/server/", "src/protocol/", "src/safety/", "hono", "@hono/node-server", "ws", "zod", "node:"],
   "src/runtime/": [
     "src/runtime/",
     "src/stores/store.ts",
