@@ -9,6 +9,7 @@
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type KnownSecrets, knownSecrets } from "./known-secrets.ts";
+import { knownStream } from "./known-stream.ts";
 import { looseValue, maskedNumber, type Under } from "./loose-value.ts";
 import { oneLine } from "./one-line.ts";
 import { addresses, personalData } from "./personal-data.ts";
@@ -40,9 +41,11 @@ export interface Redaction {
   json<T extends Json>(value: T): T;
   /** An error as clients are told it. */
   error(error: ErrorBody): ErrorBody;
-  /** For a text that comes in pieces. */
+  /** For a text that comes in pieces. Where only the values of secrets are looked for, as they are written. */
   stream(): RedactionStream;
   readonly known: KnownSecrets;
+  /** There is nothing that it looks for. */
+  readonly isIdle: boolean;
 }
 
 /** A secret at the place of the cut is seen whole. */
@@ -56,6 +59,8 @@ export function redaction(options: RedactionOptions = {}): Redaction {
   if (shapes) detectors.push(secretShapes);
   if (pii) detectors.push(personalData);
   if (ips) detectors.push(addresses);
+
+  const onlyKnown = detectors.length === 1 && known.longest > 0;
 
   const find = (text: string): Span[] => {
     const found: Span[] = [];
@@ -85,8 +90,9 @@ export function redaction(options: RedactionOptions = {}): Redaction {
     value: (value) => looseValue(value, line, under),
     json,
     error: (error) => told(error, text, json),
-    stream: () => redactionStream(find, known.longest),
+    stream: () => (onlyKnown ? knownStream(known.values) : redactionStream(find, known.longest)),
     known,
+    isIdle: detectors.length === 0,
   };
 }
 
