@@ -28,6 +28,7 @@ const rules: Record<string, readonly string[]> = {
   "src/protocol/": ["src/protocol/", "zod", "nanoid"],
   "machines/": ["machines/", "src/protocol/", "xstate"],
   "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
+  "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/alerts/", "machines/work.ts", "type:src/", "pino", "node:"],
   "src/safety/": ["src/safety/", "type:src/protocol/", "node:"],
   "src/providers/": [
     "src/providers/",
@@ -54,6 +55,10 @@ const rules: Record<string, readonly string[]> = {
     "machines/",
     "src/limits/",
     "src/money/",
+    "src/safety/",
+    "src/observe/observer.ts",
+    "src/observe/decisions.ts",
+    "src/observe/recent.ts",
     "type:src/",
     "xstate",
     "effect",

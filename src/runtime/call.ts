@@ -12,7 +12,10 @@ import { countText } from "../money/tokens.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
+import type { ToolRequest } from "../protocol/messages.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
+import type { Redaction } from "../safety/redaction.ts";
+import type { RedactionStream } from "../safety/redaction-stream.ts";
 import type { AgentSpec, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, tierOf, visibleTools } from "./reserve.ts";
@@ -27,6 +30,8 @@ export type CallDeps = {
   readonly answerSchema: (spec: AgentSpec) => z.ZodType | undefined;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
+  /** What a model or a tool says passes through it before it is stored or told, where there is something to look for. */
+  readonly record?: Redaction | undefined;
 };
 
 /** Only these say that a provider is unwell; a refusal or a bad request does not (FEATURES A11). */
@@ -53,6 +58,10 @@ export class Call {
   /** Half of a surrogate pair that waits for the other. */
   private half = "";
   private begun = false;
+  /** What is shown of the answer and of the reasoning, where something is to be looked for; the texts above are then what was shown. */
+  private readonly shown: { readonly text: RedactionStream; readonly reasoning: RedactionStream } | undefined;
+  /** All output as it came, while `shown` may hold some of it back: it is what is charged for. */
+  private said = "";
 
   /** The call, ready to begin; or the error as which it ends without having been made. */
   static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter): Call | WorkError {
@@ -106,6 +115,7 @@ export class Call {
     this.provider = found.provider;
     this.key = found.key;
     this.startedAt = deps.clock();
+    this.shown = deps.record && { text: deps.record.stream(), reasoning: deps.record.stream() };
   }
 
   readonly effect: Effect.Effect<Outcome> = Effect.suspend(() =>
@@ -156,11 +166,16 @@ export class Call {
       return;
     }
     this.firstAt ??= this.deps.clock();
-    if (type === "text") this.show(text);
-    else {
-      this.reasoning += text;
-      this.report.reasoning(text);
-    }
+    if (this.shown) this.said += text;
+    const ready = this.shown ? this.shown[type].push(text) : text;
+    if (type === "text") this.show(ready);
+    else this.reason(ready);
+  }
+
+  private reason(text: string): void {
+    if (text === "") return;
+    this.reasoning += text;
+    this.report.reasoning(text);
   }
 
   private show(text: string): void {
@@ -178,11 +193,15 @@ export class Call {
 
   private isWithinHold(): boolean {
     const { maxTokens } = this.work;
-    const length = this.text.length + this.reasoning.length + this.hidden.length;
+    const length = this.output().reduce((sum, text) => sum + text.length, 0);
     return length <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
   }
 
   private ended(end: ProviderEnd): Outcome {
+    if (this.shown) {
+      this.reason(this.shown.reasoning.end());
+      this.show(this.shown.text.end());
+    }
     if (this.half !== "") {
       // The other half never came; alone it is no character.
       this.half = "";
@@ -196,7 +215,7 @@ export class Call {
       // `error` has an error, handled above.
       finish: end.finish as CallOutput["finish"],
       text: this.text,
-      ...(end.tools?.length && { tools: end.tools }),
+      ...(end.tools?.length && { tools: this.deps.record ? this.recorded(end.tools) : end.tools }),
       ...(end.opaque && { opaque: end.opaque }),
       ...this.structured(end),
     };
@@ -212,6 +231,10 @@ export class Call {
       shown: this.text.length,
     };
     return { ok: false, value: value, account: end ? this.chargedFor(end) : this.account() };
+  }
+
+  private recorded(tools: readonly ToolRequest[]): readonly ToolRequest[] {
+    return tools.map((tool) => ({ ...tool, input: this.deps.record?.json(tool.input) ?? tool.input }));
   }
 
   private structured(end: ProviderEnd): { value: Json } | { problem: string } | undefined {
@@ -273,7 +296,12 @@ export class Call {
 
   private streamedTokens(): number {
     const { tokenizer } = this.provider;
-    return [this.text, this.reasoning, this.hidden].reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+    return this.output().reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+  }
+
+  /** What the model has said so far. */
+  private output(): string[] {
+    return this.shown ? [this.said, this.hidden] : [this.text, this.reasoning, this.hidden];
   }
 
   private request(): ProviderRequest {

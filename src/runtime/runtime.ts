@@ -13,8 +13,12 @@ import type { Channel } from "../channels/channel.ts";
 import { Health } from "../limits/health.ts";
 import { RetryBudget } from "../limits/retry-budget.ts";
 import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
+import { DecisionReader } from "../observe/decisions.ts";
+import { type Observer, observers, type ProcessEvent } from "../observe/observer.ts";
+import { Recent, type RecentEvent } from "../observe/recent.ts";
 import type { Budget } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
+import type { Decision } from "../protocol/decision.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import { newRunId } from "../protocol/ids.ts";
@@ -25,12 +29,13 @@ import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { Provider } from "../providers/provider.ts";
+import { type Redaction, redaction } from "../safety/redaction.ts";
 import { damaged } from "../stores/damage.ts";
-import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
+import type { EntryResult, FactRow, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentOptions, AgentSpec } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
-import { factOf } from "./facts.ts";
+import { factOf, storedFact } from "./facts.ts";
 import { Host } from "./host.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
@@ -72,6 +77,12 @@ export type RuntimeOptions = {
   /** Gets XState's inspection events of each turn after that turn was committed. */
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
+  /** Told of committed turns and of what happens to the process. */
+  readonly observers?: readonly Observer[];
+  /** The door that errors pass through; one that knows no secret by its value by default. */
+  readonly redaction?: Redaction;
+  /** What is kept out of what models and tools say before it is stored or told; nothing by default. */
+  readonly record?: Redaction;
   readonly channel: Channel;
   /** Only reads and replays: takes no lease, takes over no run, accepts none. */
   readonly passive?: boolean;
@@ -88,6 +99,7 @@ const idempotencyMs = 24 * 3_600_000;
 const keepMs = 30 * 24 * 3_600_000;
 const purgeEveryMs = 3_600_000;
 const stalledMs = 5_000;
+const factsPage = 1_000;
 
 export class Runtime implements Runs {
   private readonly options: RuntimeOptions;
@@ -100,6 +112,9 @@ export class Runtime implements Runs {
   private readonly machines = new Map<string, AnyStateMachine>();
   /** Circuit breakers of this process. */
   readonly breakers: Health;
+  private readonly observer: Required<Observer> | undefined;
+  private readonly onError: RuntimeOptions["onError"];
+  private readonly recent = new Recent();
   private draining = false;
   private cancelPurge = (): void => {};
 
@@ -122,7 +137,11 @@ export class Runtime implements Runs {
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
     const clock = (): number => this.scheduler.monotonic();
-    this.breakers = new Health(clock);
+    const door = options.redaction ?? redaction();
+    const { onError } = options;
+    this.onError = onError && ((message, run) => onError(door.text(message), run));
+    this.observer = observers(options.observers ?? [], (message) => this.onError?.(message));
+    this.breakers = new Health(clock, undefined, (change) => this.notice({ type: "breaker", ...change }));
     const machines: Record<string, AnyStateMachine> = { agent: agentMachine, single: requestMachine, ...options.machines };
     for (const [name, machine] of Object.entries(machines))
       this.machines.set(`${name}@${machine.version ?? "1"}`, supervise(supervisorMachine, machine));
@@ -156,6 +175,7 @@ export class Runtime implements Runs {
           answerSchema: (spec) => this.answerSchema(spec),
           clock,
           toolOf,
+          record: options.record,
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
@@ -163,7 +183,9 @@ export class Runtime implements Runs {
       specOf: (hash) => this.specOf(hash),
       appraise: (spec, info) => appraise(spec, info.sensitive === true, options.providers, (name) => toolOf(spec, name)),
       ...(inspect && { inspect: (run, events) => tell(inspect, run, events) }),
-      onError: options.onError,
+      observe: this.observer?.turn,
+      redaction: door,
+      onError: this.onError,
       ...(options.journal && { journal: options.journal }),
     });
   }
@@ -326,6 +348,33 @@ export class Runtime implements Runs {
       if (data.length === limit) return { data, next: row.n < record.head ? String(row.n) : null };
     }
     return { data, next: null };
+  }
+
+  /** Every yes and no about a run with its reason, from what is stored of it. How the budgets above the run stood is for operators. */
+  async decisions(run: string, caller: Caller = local): Promise<{ data: Decision[]; next: null }> {
+    await this.find(run, caller);
+    const reader = new DecisionReader();
+    const data: Decision[] = [];
+    for (let after = 0; ; ) {
+      const rows = await this.store.facts(run, after, factsPage);
+      for (const { seq, json } of rows) {
+        const decision = reader.take((caller.scopes.includes("admin") ? storedFact : factOf)(run, seq, json));
+        if (decision) data.push(decision);
+      }
+      if (rows.length < factsPage) return { data, next: null };
+      after = (rows.at(-1) as FactRow).seq;
+    }
+  }
+
+  /** What happened lately to this process: breakers that opened, providers that ran out. The last 256. */
+  recentEvents(): readonly RecentEvent[] {
+    return this.recent.list();
+  }
+
+  /** Something beside the runs has happened: kept for {@link recentEvents} and told to observers. */
+  notice(event: ProcessEvent): void {
+    this.recent.add(event, this.scheduler.now());
+    this.observer?.process(event);
   }
 
   /** Feeds the journal to the machine again, turn by turn. Nothing is performed or released. Throws where it goes otherwise than recorded. */
@@ -568,7 +617,7 @@ export class Runtime implements Runs {
     this.cancelPurge = this.scheduler.after(purgeEveryMs, () => {
       const now = this.scheduler.now();
       this.deleteOld(now - keepMs, now)
-        .catch((error) => this.options.onError?.(`old runs could not be deleted: ${error}`))
+        .catch((error) => this.onError?.(`old runs could not be deleted: ${error}`))
         .finally(() => this.purge());
     });
   }

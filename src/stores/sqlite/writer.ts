@@ -246,6 +246,7 @@ export class Writer {
         entry.asks,
         grants,
         grants.every(({ granted }) => granted) ? "" : new Date(createdAt + entry.at).toISOString(),
+        true,
       );
       if (more.length > 0) {
         const joined = more.join(factSeparator);

@@ -1,5 +1,5 @@
 /** Short ways to say entries. */
-import type { AcceptEntry, AskEntry, MeterRef, RunInfo, RunProgress, TurnEntry } from "../../../src/stores/store.ts";
+import type { AcceptEntry, AskEntry, EntryResult, Grant, MeterRef, RunInfo, RunProgress, TurnEntry } from "../../../src/stores/store.ts";
 
 export const progress: RunProgress = {
   steps: 0,
@@ -78,3 +78,9 @@ export const ask = (ordinal: number, more: Partial<AskEntry> = {}): AskEntry => 
 });
 export const close = (ordinal: number, costNano = 0) => ({ ordinal, costNano });
 export const meter = (key: string, limitNano: number, level: MeterRef["level"] = "user"): MeterRef => ({ key, level, limitNano });
+
+/** Results without how the levels above the run stood: a repeated answer does not know that any more. */
+export const withoutLevels = <R extends EntryResult>(results: readonly R[]): R[] =>
+  results.map((result) =>
+    result.type === "written" ? { ...result, grants: result.grants.map(({ levels: _, ...grant }) => grant as Grant) } : result,
+  );
