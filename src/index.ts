@@ -3,15 +3,25 @@
  * This file alone joins the runtime and its default adapters.
  */
 import type { AnyStateMachine, InspectionEvent } from "xstate";
+import { Alerts } from "./alerts/alerts.ts";
+import { AlertWebhook } from "./alerts/webhook.ts";
 import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
 import { loadTokenizer } from "./money/tokens.ts";
+import { Log } from "./observe/log.ts";
+import type { Observer } from "./observe/observer.ts";
 import { offline, startOffline } from "./offline/offline.ts";
+import type { Alert } from "./protocol/alert.ts";
 import { Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
+import { realScheduler } from "./runtime/scheduler.ts";
+import { type Redaction, redaction } from "./safety/redaction.ts";
 import { sqlite } from "./stores/sqlite.ts";
 import type { Store } from "./stores/store.ts";
 
 export { type Config, defineConfig, loadConfig } from "./config/config.ts";
+export type { CommittedTurn, Observer, ProcessEvent } from "./observe/observer.ts";
+export type { Alert } from "./protocol/alert.ts";
+export type { Decision } from "./protocol/decision.ts";
 export { EscapementError } from "./protocol/errors.ts";
 export type { Event } from "./protocol/events.ts";
 export type { Run } from "./protocol/run.ts";
@@ -33,6 +43,10 @@ export type RuntimeExtras = {
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   /** Told of what operators should know: a lease that was lost, a run that was quarantined. */
   readonly onError?: (message: string, run?: string) => void;
+  /** Told of each committed turn and of what happens to the process. What it throws is dropped. */
+  readonly observers?: readonly Observer[];
+  /** Told of each alert. With it the standard rules hold, also where `alerts` says nothing. */
+  readonly onAlert?: (alert: Alert) => void;
   /** Environment to read keys and addresses from; `process.env`. */
   readonly env?: { readonly [name: string]: string | undefined };
   /** What paths are relative to; the working folder. */
@@ -44,39 +58,98 @@ export type RuntimeExtras = {
  * provider (scripted answers, over HTTP). Throws `invalid_request` naming the key that is wrong and the way out.
  */
 export async function createRuntime(config: Config & RuntimeExtras = {}): Promise<Runtime> {
-  const { machines, inspect, onError, env, cwd, ...settings } = config;
+  const { machines, inspect, onError, observers, onAlert, env, cwd, ...settings } = config;
   const revisions = Object.fromEntries(Object.entries(machines ?? {}).map(([name, machine]) => [name, machine.version ?? "1"]));
   const resolved = await resolveConfig(settings, { ...(env && { env }), ...(cwd && { cwd }), machines: revisions });
-  return runtimeOf(resolved, { ...(machines && { machines }), ...(inspect && { inspect }), ...(onError && { onError }) });
+  return runtimeOf(resolved, {
+    ...(machines && { machines }),
+    ...(inspect && { inspect }),
+    ...(onError && { onError }),
+    ...(observers && { observers }),
+    ...(onAlert && { onAlert }),
+    ...(resolved.log.isConfigured && { log: logOf(resolved) }),
+  });
 }
 
 type Resolved = Awaited<ReturnType<typeof resolveConfig>>;
 
+/** The log that a configuration asks for. */
+export const logOf = ({ log, redaction }: Resolved): Log => new Log({ ...log, redaction });
+
+export type RuntimeParts = Pick<RuntimeExtras, "machines" | "inspect" | "onError" | "observers" | "onAlert"> &
+  Pick<RuntimeOptions, "passive"> & {
+    /** Gets a line a call, a step, a decision and a run's end, the alerts, and what `onError` is told. */
+    readonly log?: Log;
+    /** Alerts also where the configuration says nothing of them. */
+    readonly alerts?: boolean;
+  };
+
 /** The same for a configuration that was resolved already (`loadConfig`). */
-export async function runtimeOf(
-  resolved: Resolved,
-  extras: Pick<RuntimeExtras, "machines" | "inspect" | "onError"> & Pick<RuntimeOptions, "passive"> = {},
-): Promise<Runtime> {
+export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): Promise<Runtime> {
+  const { log, alerts: isWatched = false, onAlert, observers = [], ...extras } = parts;
   const script = resolved.offline ? await startOffline() : undefined;
   const providers = script ? new Map([...resolved.providers, ["offline", offline({ url: script.url })] as const]) : resolved.providers;
+  const secrets = [...resolved.redaction.secrets, ...[...providers.values()].flatMap((provider) => provider.secrets?.() ?? [])];
+  const { pii, ips, record } = resolved.redaction;
+  const door = redaction({ secrets, pii, ips });
+  const recordDoor = redaction({ secrets, shapes: record.includes("secrets"), pii: record.includes("pii") });
+  const onError = (message: string, run?: string): void => {
+    log?.error(message, { run });
+    extras.onError?.(door.text(message), run);
+  };
   // Exact counts need the tokenizer's table; until it is there, bytes are the bound.
   if ([...providers.values()].some((provider) => provider.tokenizer.encoding !== "bytes"))
-    loadTokenizer().catch((error) => extras.onError?.(`the tokenizer could not be loaded: ${error}`));
+    loadTokenizer().catch((error) => onError(`the tokenizer could not be loaded: ${error}`));
+  const isAlerting = !extras.passive && resolved.alerts && (isWatched || onAlert || resolved.alerts.isConfigured);
+  const alerts = isAlerting ? startAlerts(resolved.alerts, door, onError, [log && ((alert) => log.alert(alert)), onAlert]) : undefined;
+  const store = isStore(resolved.store) ? resolved.store : sqlite(resolved.store.path);
   try {
-    return await Runtime.create({
-      store: isStore(resolved.store) ? resolved.store : sqlite(resolved.store.path),
+    const runtime = await Runtime.create({
+      store,
       channel: memoryChannel(),
       providers,
       agents: resolved.agents,
       tools: resolved.tools,
       budgets: resolved.budgets,
       ...extras,
-      ...(script && { onClosed: script.close }),
+      onError,
+      observers: [...(log ? [log] : []), ...(alerts ? [alerts.rules] : []), ...observers],
+      redaction: door,
+      ...(!recordDoor.isIdle && { record: recordDoor }),
+      ...(alerts && { alerts: alerts.rules }),
+      onClosed: async () => {
+        alerts?.close();
+        log?.close();
+        await script?.close();
+      },
     });
+    alerts?.rules.watch(() => store.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
+    return runtime;
   } catch (error) {
+    alerts?.close();
     await script?.close();
     throw error;
   }
+}
+
+/** The rules with whoever is told: the log, the program, a webhook. */
+function startAlerts(
+  { rules, cooldownMs, webhook }: Exclude<Resolved["alerts"], false>,
+  door: Redaction,
+  onError: (message: string) => void,
+  listeners: readonly (((alert: Alert) => void) | undefined)[],
+): { readonly rules: Alerts; close(): void } {
+  const scheduler = realScheduler;
+  const sender = webhook && new AlertWebhook({ ...webhook, scheduler, onError });
+  const alerts = new Alerts({ rules, cooldownMs, scheduler, redaction: door, onError });
+  for (const listener of [...listeners, sender && ((alert: Alert) => sender.send(alert))]) if (listener) alerts.onAlert(listener);
+  return {
+    rules: alerts,
+    close() {
+      alerts.close();
+      sender?.close();
+    },
+  };
 }
 
 const isStore = (store: Resolved["store"]): store is Store => "commit" in store;

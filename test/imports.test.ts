@@ -28,7 +28,8 @@ const rules: Record<string, readonly string[]> = {
   "src/protocol/": ["src/protocol/", "zod", "nanoid"],
   "machines/": ["machines/", "src/protocol/", "xstate"],
   "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
-  "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/alerts/", "machines/work.ts", "type:src/", "pino", "node:"],
+  "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
+  "src/alerts/": ["src/alerts/", "src/protocol/", "src/money/budgets.ts", "type:src/", "standardwebhooks", "node:"],
   "src/safety/": ["src/safety/", "type:src/protocol/", "node:"],
   "src/providers/": [
     "src/providers/",

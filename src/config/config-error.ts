@@ -1,6 +1,6 @@
 /**
  * Words for what is wrong in a configuration: the key's path, the value, the way out.
- * Values under `providers` are never shown, since a key or a header may stand in any place of it by mistake.
+ * Values under `providers` and of a webhook are never shown, since a key or a header may stand in any place of it by mistake.
  */
 import { z } from "zod";
 import { EscapementError } from "../protocol/errors.ts";
@@ -58,7 +58,7 @@ function sentence(issue: Issue, path: Path, value: unknown, known: unknown): str
 function say(value: unknown, path: Path): string {
   if (typeof value === "function") return "a function";
   if (
-    path[0] === "providers" &&
+    (path[0] === "providers" || path[1] === "webhook") &&
     !(typeof value === "number" || typeof value === "boolean") &&
     !["preset", "wire"].includes(String(path.at(-1)))
   )

@@ -244,7 +244,11 @@ export class Call {
     try {
       const parsed = parseAnswer(this.text, schema);
       // What the machine gets is what JSON gives back.
-      return parsed.ok ? { value: JSON.parse(JSON.stringify(parsed.value)) as Json } : { problem: parsed.problem };
+      if (parsed.ok) {
+        const value = JSON.parse(JSON.stringify(parsed.value)) as Json;
+        return { value: this.deps.record?.json(value) ?? value };
+      }
+      return { problem: parsed.problem };
     } catch (error) {
       return { problem: `The answer could not be checked: ${error instanceof Error ? error.message : String(error)}` };
     }

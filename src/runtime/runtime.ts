@@ -16,6 +16,7 @@ import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
 import { DecisionReader } from "../observe/decisions.ts";
 import { type Observer, observers, type ProcessEvent } from "../observe/observer.ts";
 import { Recent, type RecentEvent } from "../observe/recent.ts";
+import type { Alert } from "../protocol/alert.ts";
 import type { Budget } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
 import type { Decision } from "../protocol/decision.ts";
@@ -81,6 +82,8 @@ export type RuntimeOptions = {
   readonly observers?: readonly Observer[];
   /** The door that errors pass through; one that knows no secret by its value by default. */
   readonly redaction?: Redaction;
+  /** Tells of alerts; see {@link Runtime.onAlert}. */
+  readonly alerts?: { onAlert(listener: (alert: Alert) => void): () => void };
   /** What is kept out of what models and tools say before it is stored or told; nothing by default. */
   readonly record?: Redaction;
   readonly channel: Channel;
@@ -110,6 +113,8 @@ export class Runtime implements Runs {
   private readonly agentsByName: ReadonlyMap<string, DefinedAgent & { readonly hash: string; readonly bounds: Bounds }>;
   private readonly specs = new Map<string, AgentSpec>();
   private readonly machines = new Map<string, AnyStateMachine>();
+  /** The door that errors pass through: for servers and logs over this runtime. */
+  readonly redaction: Redaction;
   /** Circuit breakers of this process. */
   readonly breakers: Health;
   private readonly observer: Required<Observer> | undefined;
@@ -138,6 +143,7 @@ export class Runtime implements Runs {
     this.scheduler = options.scheduler ?? realScheduler;
     const clock = (): number => this.scheduler.monotonic();
     const door = options.redaction ?? redaction();
+    this.redaction = door;
     const { onError } = options;
     this.onError = onError && ((message, run) => onError(door.text(message), run));
     this.observer = observers(options.observers ?? [], (message) => this.onError?.(message));
@@ -369,6 +375,11 @@ export class Runtime implements Runs {
   /** What happened lately to this process: breakers that opened, providers that ran out. The last 256. */
   recentEvents(): readonly RecentEvent[] {
     return this.recent.list();
+  }
+
+  /** Called with each alert, where alerts are configured. The result ends it. */
+  onAlert(listener: (alert: Alert) => void): () => void {
+    return this.options.alerts?.onAlert(listener) ?? (() => {});
   }
 
   /** Something beside the runs has happened: kept for {@link recentEvents} and told to observers. */

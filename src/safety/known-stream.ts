@@ -1,12 +1,13 @@
 /**
- * Known secrets in a text that comes in pieces, found as they are written in the configuration. Only what is the beginning of one is kept
+ * Known secrets in a text that comes in pieces, found as they are or as JSON writes them. Only what is the beginning of one is kept
  * back, so a text without any passes as it came: a model's answer goes through here token by token.
  */
 import type { RedactionStream } from "./redaction-stream.ts";
 import { maskOf } from "./spans.ts";
 
-/** `values`: at least one. */
-export function knownStream(values: readonly string[]): RedactionStream {
+/** `known`: at least one. Each is also found as JSON writes it: an answer may be an object. */
+export function knownStream(known: readonly string[]): RedactionStream {
+  const values = [...new Set(known.flatMap((value) => [value, JSON.stringify(value).slice(1, -1)]))];
   const longest = Math.max(...values.map((value) => value.length));
   const firsts = new Set(values.map((value) => value.charCodeAt(0)));
   let held = "";
