@@ -107,7 +107,7 @@ export class Alerts implements Observer {
       if (run_cost && spentNano > run_cost.usd * 1e9 && spentNano - cost <= run_cost.usd * 1e9)
         this.fire("run_cost", info.agent, `a run of ${info.agent} has cost ${usd(spentNano / 1e9)}, more than ${usd(run_cost.usd)}`, {
           run,
-          cost_usd: spentNano / 1e9,
+          cost_usd: rounded(spentNano / 1e9),
           limit_usd: run_cost.usd,
         });
     }
@@ -197,7 +197,7 @@ export class Alerts implements Observer {
     when: string,
   ): void {
     if (!rule) return;
-    const details = { spent_usd: spent, baseline_usd: baseline, factor: rule.factor };
+    const details = { spent_usd: rounded(spent), baseline_usd: rounded(baseline), factor: rule.factor };
     if (spent > rule.min_usd && spent > rule.factor * baseline)
       this.fire(
         kind,
@@ -270,4 +270,6 @@ function usedOf({ limitNano, spentNano, heldNano, counts }: MeterState): number 
 }
 
 const usd = (amount: number): string => `$${amount.toFixed(amount < 1 ? 4 : 2)}`;
+/** To the micro-dollar. */
+const rounded = (amount: number): number => Math.round(amount * 1e6) / 1e6;
 const percent = (share: number): string => `${Math.round(share * 100)} %`;

@@ -8,6 +8,7 @@
 import type { Decision, DecisionKind } from "../protocol/decision.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
+import type { InputKind } from "../protocol/run.ts";
 import type { LedgerEntry } from "../stores/store.ts";
 
 type Told = Fact & { readonly ledger?: readonly LedgerEntry[] | undefined };
@@ -16,11 +17,12 @@ type Numbers = Record<string, number>;
 export class DecisionReader {
   private spent: number;
   private limit: number | undefined;
+  private isOverspent = false;
   /** Of open calls, in micro-dollars. */
   private readonly holds = new Map<string, number>();
   /** Why the last call of an actor failed. */
   private readonly failures = new Map<string, string>();
-  private readonly topUps = new Set<string>();
+  private readonly asked = new Map<string, InputKind>();
 
   /** Of a run whose beginning is not read: what it has spent and its limit, in micro-dollars. */
   constructor(spent = 0, limit?: number) {
@@ -58,13 +60,13 @@ export class DecisionReader {
       case "request.fell_back":
         return ["fell_back", `from ${fact.from} to ${fact.to}: ${this.why(fact)}`];
       case "limit.hit":
-        return denied(fact);
+        return this.limited(fact);
       case "tool.started":
         return ["granted", `tool ${fact.tool}${fact.group ? ` of ${fact.group}` : ""}`];
       case "tool.refused":
         return ["denied", `tool ${fact.tool}: ${fact.error.message} (${fact.error.code})`];
       case "input.requested":
-        if (fact.kind === "budget") this.topUps.add(fact.id);
+        this.asked.set(fact.id, fact.kind);
         return [
           "asked",
           `${fact.kind} ${fact.id}: ${fact.message}`,
@@ -112,13 +114,23 @@ export class DecisionReader {
     return null;
   }
 
+  /** What overspends a run is told of once; from then on its budget denies. */
+  private limited(fact: Told & { readonly type: "limit.hit" }): readonly [DecisionKind, string, Numbers] {
+    const { which, value, limit } = fact;
+    if (which !== "budget.run" || value === undefined || limit === undefined || value <= limit || this.isOverspent) return denied(fact);
+    this.isOverspent = true;
+    return ["overspent", `the run has cost ${money(value)}, and its limit is ${money(limit)}`, { value, limit }];
+  }
+
   private resolved(fact: Told & { readonly type: "input.resolved" }): readonly [DecisionKind, string, Numbers?] {
     const { id, by } = fact;
     if (by !== "user") return ["expired", by === "cancel" ? `${id} was cancelled` : `nobody answered ${id} in time`];
     const { approve, amount_microusd, reason } = (fact.answer ?? {}) as { approve?: boolean; amount_microusd?: number; reason?: string };
     const why = reason === undefined ? "" : `: ${reason}`;
     if (approve === false) return ["rejected", `${id}${why}`];
-    if (this.topUps.has(id) && amount_microusd !== undefined) {
+    // Of a run whose beginning was not read, the answer alone says what it is.
+    const kind = this.asked.get(id) ?? "budget";
+    if (kind === "budget" && amount_microusd !== undefined) {
       if (this.limit !== undefined) this.limit += amount_microusd;
       return [
         "topped_up",

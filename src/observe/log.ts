@@ -6,7 +6,7 @@
  *  2. What repeats is limited (`line-limit.ts`), so that a failure does not fill a disk.
  */
 import pino, { type Logger } from "pino";
-import type { CallInput, CallOutput, ToolOutput, WorkError } from "../../machines/work.ts";
+import type { AskOutput, CallInput, CallOutput, ToolOutput, WorkError } from "../../machines/work.ts";
 import type { Alert } from "../protocol/alert.ts";
 import type { Fact } from "../protocol/events.ts";
 import { callId, toolId } from "../protocol/ids.ts";
@@ -45,7 +45,8 @@ export class Log implements Observer {
 
   constructor({ level, content, destination, redaction: options }: LogOptions, clock: () => number = () => performance.now()) {
     this.sink = logSink(destination);
-    this.pino = pino({ level }, { write: (line) => this.sink.write(line) });
+    // Errors were made plain by the door.
+    this.pino = pino({ level, serializers: { err: (value) => value } }, { write: (line) => this.sink.write(line) });
     this.door = redaction({ ...options, maxLength: maxText });
     this.isOn = this.pino.isLevelEnabled("info");
     this.content = content;
@@ -218,9 +219,13 @@ export class Log implements Observer {
   private decisions(turn: CommittedTurn): void {
     let reader = this.readers.get(turn.owner);
     if (!reader) {
-      // What this turn settled is told by its own facts.
-      const settled = turn.ended.reduce((sum, { account }) => sum + (account?.costNano ?? 0), 0);
-      reader = new DecisionReader((turn.spentNano - settled) / 1e3, turn.limitNano / 1e3);
+      // Before this turn, whose own facts tell what it settled and raised.
+      let { spentNano, limitNano } = turn;
+      for (const { ask, value, account } of turn.ended) {
+        spentNano -= account?.costNano ?? 0;
+        if (ask.kind === "ask" && ask.input.kind === "budget") limitNano -= 1e3 * ((value as AskOutput | undefined)?.amount_microusd ?? 0);
+      }
+      reader = new DecisionReader(spentNano / 1e3, limitNano / 1e3);
       this.readers.set(turn.owner, reader);
     }
     const ledgerOf = ledgersOf(turn);

@@ -4,6 +4,8 @@ export type DecisionKind =
   | "accepted"
   | "granted"
   | "denied"
+  /** A call cost more than its hold, and the run more than its limit: nothing more is granted. */
+  | "overspent"
   | "retried"
   | "fell_back"
   | "cache_hit"
