@@ -17,7 +17,7 @@ type Numbers = Record<string, number>;
 export class DecisionReader {
   private spent: number;
   private limit: number | undefined;
-  private isOverspent = false;
+  private isOverspent: boolean;
   /** Of open calls, in micro-dollars. */
   private readonly holds = new Map<string, number>();
   /** Why the last call of an actor failed. */
@@ -28,6 +28,7 @@ export class DecisionReader {
   constructor(spent = 0, limit?: number) {
     this.spent = spent;
     this.limit = limit;
+    this.isOverspent = limit !== undefined && spent > limit;
   }
 
   /** The decision that a fact tells of, or null. */

@@ -2,7 +2,7 @@
  * Secrets whose value is known, because the configuration resolved them: found whatever their shape, also as JSON, an URL or base64
  * writes them. What is shorter than eight characters is a word that a text may say, and is not looked for.
  */
-import type { Detector } from "./spans.ts";
+import { type Detector, eachMatch } from "./spans.ts";
 
 export const leastSecret = 8;
 
@@ -19,7 +19,8 @@ export function knownSecrets(given: Iterable<string>): KnownSecrets {
   const pattern = new RegExp(values.flatMap((value) => [written(value), ...encoded(value)]).join("|"), "g");
   return {
     detect(text, found) {
-      for (const { index, 0: match } of text.matchAll(pattern)) found.push({ start: index, end: index + match.length, kind: "secret" });
+      if (text.length < leastSecret) return;
+      eachMatch(pattern, text, ({ index, 0: match }) => found.push({ start: index, end: index + match.length, kind: "secret" }));
     },
     // A character is at most written as `\\u0000`.
     longest: 7 * (values[0] as string).length,

@@ -9,6 +9,7 @@ import { maskOf } from "./spans.ts";
 export function knownStream(known: readonly string[]): RedactionStream {
   const values = [...new Set(known.flatMap((value) => [value, JSON.stringify(value).slice(1, -1)]))];
   const longest = Math.max(...values.map((value) => value.length));
+  const shortest = Math.min(...values.map((value) => value.length));
   const firsts = new Set(values.map((value) => value.charCodeAt(0)));
   let held = "";
 
@@ -26,7 +27,8 @@ export function knownStream(known: readonly string[]): RedactionStream {
 
   return {
     push(text) {
-      const all = masked(held === "" ? text : held + text);
+      const said = held === "" ? text : held + text;
+      const all = said.length < shortest ? said : masked(said);
       const at = beginning(all);
       held = all.slice(at);
       return held === "" ? all : all.slice(0, at);

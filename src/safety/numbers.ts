@@ -5,10 +5,11 @@
  * numbers that are made up, as in documents and tests, are in no plan.
  */
 import { luhn } from "./checksums.ts";
-import type { Detector, Span } from "./spans.ts";
+import { type Detector, eachMatch, type Span } from "./spans.ts";
 
 type Group = { readonly start: number; readonly end: number; readonly digits: string };
 const gap = /^(?:[ \u00a0\u202f.\-/]|\)[ -]?|[ -]?\(| - )$/;
+const group = /\d+/g;
 const maxCard = 19;
 
 export const numbers: Detector = (text, found) => {
@@ -18,12 +19,12 @@ export const numbers: Detector = (text, found) => {
     if (row.length > 0) judge(text, row, found);
     row = [];
   };
-  for (const { index, 0: digits } of text.matchAll(/\d+/g)) {
+  eachMatch(group, text, ({ index, 0: digits }) => {
     const before = row.at(-1);
     if (before && !gap.test(text.slice(before.end, Math.min(index, before.end + 4)))) end();
     row.push({ start: index, end: index + digits.length, digits });
     if (row.length >= 64) end();
-  }
+  });
   end();
 };
 

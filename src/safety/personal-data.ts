@@ -5,15 +5,27 @@
 import { isIP } from "node:net";
 import { codiceFiscale, cpf, dni, iban, ibanLengths, nir } from "./checksums.ts";
 import { numbers } from "./numbers.ts";
-import type { Detector } from "./spans.ts";
+import { type Detector, eachMatch } from "./spans.ts";
 
 export const personalData: Detector = (text, found) => {
   mails(text, found);
-  if (!/\d\d/.test(text)) return;
+  if (!hasDigits(text, leastDigits)) return;
   ibans(text, found);
   shapes(text, found);
   numbers(text, found);
 };
+
+/** Of all that is made of digits, the least: a national insurance number. */
+const leastDigits = 6;
+
+function hasDigits(text: string, least: number): boolean {
+  let left = least;
+  for (let i = 0; i < text.length && left > 0; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 48 && code <= 57) left--;
+  }
+  return left === 0;
+}
 
 const at = /@|%40|\\u0040/gi;
 const isLocal = (code: number): boolean =>
@@ -26,25 +38,24 @@ const domain = /(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,62})\.){1,8}(?:xn--[a-z0-9-]{2
 
 /** From each `@` outwards; the parts are at most as long as the standard allows. */
 const mails: Detector = (text, found) => {
-  for (const { index, 0: sign } of text.matchAll(at)) {
+  eachMatch(at, text, ({ index, 0: sign }) => {
     domain.lastIndex = index + sign.length;
     const host = domain.exec(text)?.[0];
-    if (host === undefined) continue;
+    if (host === undefined) return;
     let start = index;
     while (start > 0 && index - start < 64 && isLocal(text.charCodeAt(start - 1))) start--;
     // What stands before an address in prose or an escape is no part of it.
     const local = text.slice(start, index).replace(/^(?:.*[=/?{}|])?['`.!#$&*^~]*/, "");
-    if (local === "") continue;
-    found.push({ start: index - local.length, end: index + sign.length + host.length, kind: "mail" });
-  }
+    if (local !== "") found.push({ start: index - local.length, end: index + sign.length + host.length, kind: "mail" });
+  });
 };
 
 const ibanBegin = /(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?=[ -]?[A-Za-z0-9])/g;
 
 const ibans: Detector = (text, found) => {
-  for (const { index, 0: begin } of text.matchAll(ibanBegin)) {
+  eachMatch(ibanBegin, text, ({ index, 0: begin }) => {
     const length = ibanLengths[begin.slice(0, 2).toUpperCase()];
-    if (length === undefined) continue;
+    if (length === undefined) return;
     let account = "";
     let end = index;
     // Groups of four are the usual way to write one.
@@ -54,7 +65,7 @@ const ibans: Detector = (text, found) => {
       else if (!/[ \u00a0\u202f-]/.test(character)) break;
     }
     if (account.length === length && iban(account)) found.push({ start: index, end, kind: "iban" });
-  }
+  });
 };
 
 /** Ids of persons whose shape, or check, leaves little doubt. */
@@ -71,13 +82,15 @@ const ids: readonly (readonly [RegExp, (id: string) => boolean])[] = [
 
 const shapes: Detector = (text, found) => {
   for (const [shape, isOne] of ids)
-    for (const { index, 0: id } of text.matchAll(shape))
+    eachMatch(shape, text, ({ index, 0: id }) => {
       if (isOne(id)) found.push({ start: index, end: index + id.length, kind: "national_id" });
+    });
 };
 
 const address = /(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4})(?![\w:])/g;
 
 export const addresses: Detector = (text, found) => {
-  for (const { index, 0: match } of text.matchAll(address))
+  eachMatch(address, text, ({ index, 0: match }) => {
     if (isIP(match)) found.push({ start: index, end: index + match.length, kind: "ip" });
+  });
 };

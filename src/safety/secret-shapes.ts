@@ -4,10 +4,7 @@
  *
  * Every expression here takes time in proportion to the text: a run of characters is only entered at its beginning.
  */
-import type { Detector } from "./spans.ts";
-
-/** A key begins where no word goes on; what escaping leaves before it (`\n`, `%20`) is no word. */
-const begins = String.raw`(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))`;
+import { type Detector, eachMatch, type Span } from "./spans.ts";
 
 /** Prefixes that services give their keys. */
 const prefixes = [
@@ -39,8 +36,16 @@ const prefixes = [
   "lin_api_",
   "key-(?=[0-9a-f]{16})",
 ];
-const keys = new RegExp(`${begins}(?:${prefixes.join("|")})[A-Za-z0-9_\\-.=+/*]{8,}`, "g");
-const jwt = new RegExp(`${begins}eyJ[A-Za-z0-9_-]{8,}\\.[A-Za-z0-9_-]{4,}(?:\\.[A-Za-z0-9_-]*)*`, "g");
+const prefix = new RegExp(prefixes.join("|"), "g");
+const rest = /[A-Za-z0-9_\-.=+/*]{8,}/y;
+const jwtPrefix = /eyJ/g;
+const jwtRest = /[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*/y;
+
+/** A key begins where no word goes on; what escaping leaves before it (`\n`, `%20`) is no word. */
+function begins(text: string, at: number): boolean {
+  if (at === 0 || !/[A-Za-z0-9_-]/.test(text[at - 1] as string)) return true;
+  return /\\[nrtbf]$|%[0-9A-Fa-f]{2}$|\\u[0-9A-Fa-f]{4}$/.test(text.slice(Math.max(0, at - 6), at));
+}
 const schemes = /\b(?:bearer|basic)(?:\s|%20|\+|\\[nrt]){1,4}([A-Za-z0-9._~+/=*-]{8,})/gi;
 const userinfo =
   /:(?:\/\/|\\\/\\\/|%2[Ff]%2[Ff])([^\s/?#"'<>\\@][^\s/?#"'<>\\]{0,1000}?)(?:@|%40)(?=[^\s@"'<>/?#\\]*(?:[\s/?#"'<>\\,;)]|$))/g;
@@ -53,6 +58,8 @@ const named = new RegExp(
   "gi",
 );
 
+const assigns = /[:=]|%3[ad]/i;
+
 const blockBegin = /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----/g;
 const blockEnd = /-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----/g;
 /** A block without an end is a secret for so long. */
@@ -60,51 +67,63 @@ export const maxBlock = 16 * 1024;
 const maxQuoted = 512;
 
 export const secretShapes: Detector = (text, found) => {
-  const whole = (pattern: RegExp): void => {
-    for (const { index, 0: match } of text.matchAll(pattern)) found.push({ start: index, end: index + match.length, kind: "secret" });
-  };
-  /** The part of a match that the last group of it is. */
-  const part = (pattern: RegExp, group: number, accept: (value: string, match: RegExpExecArray) => boolean): void => {
-    for (const match of text.matchAll(pattern)) {
-      const value = match[group] as string;
-      const start = match.index + match[0].lastIndexOf(value);
-      if (accept(value, match)) found.push({ start, end: start + value.length, kind: "secret" });
-    }
-  };
-  whole(keys);
-  whole(jwt);
-  part(schemes, 1, (value) => isCredential(value));
-  part(userinfo, 1, () => true);
-  namedSecrets(text, found);
+  if (text.length < 6) return;
+  prefixed(text, prefix, rest, found);
+  if (text.includes("eyJ")) prefixed(text, jwtPrefix, jwtRest, found);
+  part(text, schemes, found, isCredential);
+  if (text.includes("/") || text.includes("%2")) part(text, userinfo, found, () => true);
+  if (assigns.test(text)) namedSecrets(text, found);
   if (text.includes("-----BEGIN")) blocks(text, found);
 };
 
+/** A prefix is found first and looked at then: what goes on behind it is read once. */
+function prefixed(text: string, prefix: RegExp, rest: RegExp, found: Span[]): void {
+  eachMatch(prefix, text, ({ index, 0: begin }) => {
+    if (!begins(text, index)) return;
+    rest.lastIndex = index + begin.length;
+    const more = rest.exec(text)?.[0];
+    if (more === undefined) return;
+    const end = index + begin.length + more.length;
+    found.push({ start: index, end, kind: "secret" });
+    prefix.lastIndex = end;
+  });
+}
+
+/** The one group of an expression, which is the last part of what it matches but for a sign. */
+function part(text: string, pattern: RegExp, found: Span[], accept: (value: string) => boolean): void {
+  eachMatch(pattern, text, (match) => {
+    const value = match[1] as string;
+    const start = match.index + match[0].lastIndexOf(value);
+    if (accept(value)) found.push({ start, end: start + value.length, kind: "secret" });
+  });
+}
+
 /** A value in quotation marks goes on to the next of them. */
 const namedSecrets: Detector = (text, found) => {
-  for (const match of text.matchAll(named)) {
+  eachMatch(named, text, (match) => {
     const [, between, value] = match as unknown as [string, string, string];
     const end = match.index + match[0].length;
     // `token = readToken(…)` is code.
-    if (text[end] === "(" || !isNamedSecret(value, between)) continue;
+    if (text[end] === "(" || !isNamedSecret(value, between)) return;
     const quote = /["']$/.exec(between)?.[0];
     const close = quote === undefined ? -1 : text.slice(end, end + maxQuoted).search(/["'\\\n]/);
     found.push({ start: end - value.length, end: end + Math.max(0, close), kind: "secret" });
-  }
+  });
 };
 
 const blocks: Detector = (text, found) => {
   // The next end is looked for once, however many begin before it.
   let close: RegExpExecArray | null | undefined;
   let until = 0;
-  for (const { index, 0: begin } of text.matchAll(blockBegin)) {
-    if (index < until) continue;
+  eachMatch(blockBegin, text, ({ index, 0: begin }) => {
+    if (index < until) return;
     if (close === undefined || (close !== null && close.index < index)) {
       blockEnd.lastIndex = index + begin.length;
       close = blockEnd.exec(text);
     }
     until = close && close.index - index <= maxBlock ? close.index + close[0].length : Math.min(text.length, index + maxBlock);
     found.push({ start: index, end: until, kind: "secret" });
-  }
+  });
 };
 
 /** What stands behind `Bearer` and is neither a word, a path nor a date. */

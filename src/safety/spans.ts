@@ -44,3 +44,9 @@ export function masked(text: string, spans: readonly Span[], from = 0, to = text
   }
   return at < to ? result + text.slice(at, to) : result;
 }
+
+/** Each match of a global expression, in order. Unlike `matchAll` it makes no copy of the expression: texts are short and many. */
+export function eachMatch(pattern: RegExp, text: string, take: (match: RegExpExecArray) => void): void {
+  pattern.lastIndex = 0;
+  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) take(match);
+}
