@@ -5,16 +5,14 @@ import { isBare, planForTokens, planForTurns, tooManyTurns } from "../../machine
 import type { Message } from "../../src/protocol/messages.ts";
 
 const text = fc.integer({ min: 0, max: 3_000 }).map((length) => "x".repeat(length));
-const step = fc
-  .array(text, { minLength: 0, maxLength: 4 })
-  .map((results): Message[] => [
-    {
-      role: "assistant",
-      content: "…",
-      ...(results.length > 0 && { tools: results.map((_, i) => ({ id: `t${i}`, name: "look", input: {} })) }),
-    },
-    ...results.map((content, i): Message => ({ role: "tool", id: `t${i}`, name: "look", content })),
-  ]);
+const step = fc.array(text, { minLength: 0, maxLength: 4 }).map((results): Message[] => [
+  {
+    role: "assistant",
+    content: "…",
+    ...(results.length > 0 && { tools: results.map((_, i) => ({ id: `t${i}`, name: "look", input: {} })) }),
+  },
+  ...results.map((content, i): Message => ({ role: "tool", id: `t${i}`, name: "look", content })),
+]);
 const system = fc.constant<Message[]>([{ role: "system", content: "Be brief." }]);
 const turn = fc.tuple(text, fc.array(fc.oneof({ weight: 5, arbitrary: step }, { weight: 1, arbitrary: system }), { maxLength: 4 }));
 const conversation = fc
