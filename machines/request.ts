@@ -140,6 +140,12 @@ function badness(context: Context): ErrorBody {
   return errorBody("empty", "the model answered with nothing");
 }
 
+/** An answer that may not be asked for again, since retries are used up, has failed as the bad answer that it was. */
+const failureOf = ({ badAnswer }: Context, error: WorkError): WorkError =>
+  badAnswer !== null && error.details?.reason === "retry_budget"
+    ? { ...error, code: "invalid_output", message: `the answer failed its checks, and ${error.message}` }
+    : error;
+
 type Retracted = { readonly call: string; readonly reason: string };
 const shownOf = ({ call, code, shown = 0 }: WorkError): Retracted[] =>
   call !== undefined && (code === "lost" || shown > 0) ? [{ call, reason: code }] : [];
@@ -220,7 +226,7 @@ export const requestMachine = setup({
     countFurtherCall: assign({ calls: ({ context }) => context.calls + 1 }),
     keepHit: assign({ hit: (_, { hit }: { hit: Hit | null }) => hit }),
     keepAnswer: assign({ answer: (_, { answer }: { answer: CallOutput | null }) => answer }),
-    keepError: assign({ error: (_, { error }: { error: unknown }) => workError(error) }),
+    keepError: assign({ error: ({ context }, { error }: { error: unknown }) => failureOf(context, workError(error)) }),
     keepVerdict: assign({
       answer: ({ context }, { output }: { output: CallOutput }) =>
         context.answer && { ...context.answer, problem: output.text.replace(/^\W*fail\b[\s:.,-]*/i, "").trim() || "the judge refused it" },

@@ -3,6 +3,7 @@
  * This file alone joins the runtime and its default adapters.
  */
 import type { AnyStateMachine, InspectionEvent } from "xstate";
+import type { Answers } from "./cache/answers.ts";
 import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
 import type { LimitEvent } from "./limits/events.ts";
@@ -79,8 +80,12 @@ export async function runtimeOf(
   // Exact counts need the tokenizer's table; until it is there, bytes are the bound.
   if ([...providers.values()].some((provider) => provider.tokenizer.encoding !== "bytes"))
     loadTokenizer().catch((error) => extras.onError?.(`the tokenizer could not be loaded: ${error}`));
+  let cache: Answers | undefined;
   let limiter: Limiter | undefined;
   try {
+    // Who has no cache loads none.
+    if (!extras.passive && resolved.agents.some(({ spec }) => spec.caching))
+      cache = await (await import("./config/cache.ts")).openAnswers(resolved.cache, resolved.agents, extras.onError);
     if (resolved.rateLimits && !extras.passive) limiter = await limiterOf(resolved, extras);
     return await Runtime.create({
       store: await openStore(resolved.store),
@@ -89,15 +94,17 @@ export async function runtimeOf(
       agents: resolved.agents,
       tools: resolved.tools,
       budgets: resolved.budgets,
+      priceOf: resolved.priceOf,
       features: resolved.features,
       ...(resolved.rateLimits && limiter && { rateLimits: { ...resolved.rateLimits, limiter } }),
       providerLimits: resolved.providerLimits,
       queue: resolved.queue,
       ...extras,
+      ...(cache && { cache }),
       ...(script && { onClosed: script.close }),
     });
   } catch (error) {
-    await Promise.all([script?.close(), limiter?.close()]);
+    await Promise.all([cache?.close(), script?.close(), limiter?.close()]);
     throw error;
   }
 }

@@ -3,6 +3,8 @@
  * How an error is worded is `config-error.ts`; what the settings mean is in the files that resolve them.
  */
 import { z } from "zod";
+import type { ShadowJudge } from "../cache/shadow.ts";
+import type { Embedder } from "../embeddings/embedder.ts";
 import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
@@ -141,6 +143,16 @@ const agentSettings = z.strictObject({
     })
     .optional(),
   prompt_cache: z.boolean().optional(),
+  cache: z
+    .strictObject({
+      exact: z.strictObject({ ttl_ms: positive.optional(), stale_ms: z.int().min(0).optional() }).optional(),
+      semantic: z.strictObject({ mode: z.enum(["on", "shadow"]), threshold: z.number().min(0.5).max(1).optional() }).optional(),
+      version: z.string().min(1).max(200).optional(),
+      tags: z.array(z.string().min(1).max(200)).max(20).optional(),
+      scope: z.enum(["tenant", "user"]).optional(),
+      single_flight: z.boolean().optional(),
+    })
+    .optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   supervision: z
     .strictObject({
@@ -161,6 +173,18 @@ const agentSettings = z.strictObject({
 const microusd = z.number().positive().max(9_000_000_000_000);
 const count = z.int().positive();
 const perDay = z.strictObject({ per_day_microusd: microusd.optional(), per_day_tokens: count.optional(), per_day_calls: count.optional() });
+
+const embedderSettings = z.strictObject({
+  model: z.string().min(1).optional(),
+  base_url: z.string().optional(),
+  api_key: secretSchema.optional(),
+  dimensions: positive.optional(),
+  usd_per_mtok: usd.optional(),
+  threshold: z.number().min(0.5).max(1).optional(),
+  /** Texts stay with us: may be given those of sensitive runs. */
+  self_hosted: z.boolean().optional(),
+});
+export type EmbedderSettings = z.infer<typeof embedderSettings>;
 
 /** What callers may do a minute; what is left out has no limit. */
 const plan = z.strictObject({
@@ -218,6 +242,19 @@ export const configSchema = z.strictObject({
           .optional(),
       }),
     )
+    .optional(),
+  cache: z
+    .strictObject({
+      memory_entries: positive.optional(),
+      memory_bytes: positive.optional(),
+      file_bytes: positive.optional(),
+      embedder: z
+        .custom<Embedder>((value) => hasMethods(value, "embed", "close"))
+        .or(z.literal("local"))
+        .or(embedderSettings)
+        .optional(),
+      judge: z.custom<ShadowJudge>((value) => typeof value === "function", "a function").optional(),
+    })
     .optional(),
   prices: z.record(z.string().regex(/^[^/]+\/.+$/, 'a key "provider/model" or "provider/*"'), priceSetting).optional(),
   server: z

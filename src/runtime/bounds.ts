@@ -3,6 +3,7 @@
  * timeouts of its tiers, and never more than its limits.
  *
  *  1. `calls` and `tool_calls` count what is asked for; a denied call counts, an undercounted input is the one exception (DESIGN 6).
+ *     An agent that its supervisor restarts counts as often as that may be.
  *  2. Money: the hold of each call at its most tokens, at most the budget. A person's top-up is a new decision and comes on top.
  *  3. Input tokens of a call: the context of its tier. Where that is not known {@link assumedContextTokens}; never more than
  *     the budget pays for, where nobody can raise it. `context.max_tokens` where it is less, for tiers that only answer.
@@ -14,9 +15,10 @@
  */
 import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
-import { Uncapped, Unwalkable, type Walk, walk, worstOf } from "../../machines/bounds.ts";
+import { jitter, Uncapped, Unwalkable, type Walk, walk, worstOf } from "../../machines/bounds.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { policyOf } from "../../machines/request-policy.ts";
+import { restartMs } from "../../machines/supervision.ts";
 import { worstCase } from "../money/prices.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
@@ -88,7 +90,11 @@ const worst = new WeakMap<AgentSpec, Map<string, Unlimited>>();
 const keptWorstCases = 64;
 
 function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
-  const of = (price: (work: string) => number): number => worstInSteps(machine, spec, limits.max_steps, price);
+  // An agent that its supervisor may begin anew can come to its worst each time, with a wait before.
+  const restarts = spec.supervision?.agent === "restart" ? spec.supervision.max_restarts : 0;
+  const waits = Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0);
+  const of = (price: (work: string) => number): number =>
+    (1 + restarts) * worstInSteps(machine, spec, limits.max_steps, price) + restarts * price("sleep") + waits * price("sleep_ms");
   const only = (kind: string) => of((work) => (work === kind ? 1 : 0));
   const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perCall(spec, tier, limits)]));
   const dearest = [...calls.values()].reduce(atLeast, noCall);

@@ -51,6 +51,8 @@ export type HostOptions = {
 const leaseMs = 10_000;
 const heartbeatMs = 3_000;
 const sweepMs = 1_000;
+/** Runs that one sweep takes over, so that the next one is not long in coming. */
+const claimedAtOnce = 256;
 /** How long a graceful end waits for the last commits. */
 const settleMs = 2_000;
 /** A wait shorter than this is waited for in memory. */
@@ -152,6 +154,8 @@ export class Host {
     const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1), spec, undefined) : undefined;
     return new Promise((resolve) => {
       this.journal.submit(entry, (result) => {
+        // Dropped on its way, because the lease had ended: nobody but the store knows that it is ours.
+        if (result.type === "accepted" && owned && !this.runs.has(run) && !this.closed) this.strays.set(run, null);
         if (result.type === "accepted") this.options.channel.publish(run, [Object.assign(fact, { run, seq: 1 }) as unknown as Fact]);
         else {
           owned?.drop();
@@ -421,8 +425,8 @@ export class Host {
       for (const run of this.runs.values()) run.stopOverdue();
       const owners = await this.options.store.owners();
       const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isGone(owner));
-      await this.take({ limit: 256, dead });
-      for (const [run, record] of [...this.strays]) {
+      await this.take({ limit: claimedAtOnce, dead });
+      for (const [run, record] of [...this.strays].slice(0, claimedAtOnce)) {
         this.strays.delete(run);
         if (this.runs.has(run)) continue;
         if (record) await this.recover(record);

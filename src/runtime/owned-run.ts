@@ -11,12 +11,14 @@
 import type { InspectionEvent } from "xstate";
 import type { CallOutput, WorkError } from "../../machines/work.ts";
 import type { Channel, OpenCall } from "../channels/channel.ts";
+import { advised } from "../protocol/advice.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { InputKind, RunStatus } from "../protocol/run.ts";
 import {
   type AskEntry,
+  type CallRow,
   type Close,
   type EntryResult,
   type Grant,
@@ -29,7 +31,8 @@ import {
   type TurnEntry,
 } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
-import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
+import { callRow } from "./call-row.ts";
+import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import type { Reserving } from "./reserve.ts";
@@ -78,6 +81,8 @@ class Open {
   hushed = false;
   /** A call that an earlier owner had begun. */
   lost: OpenAsk | undefined;
+  /** A call to a further tier, after the one before had failed. Not known of a call that an earlier owner had begun. */
+  fellBack = false;
   /** Refused by the ledger: it was never started, so it has no end to tell of. */
   denied = false;
   /** Cancels the timer of a wait. */
@@ -114,6 +119,8 @@ export class OwnedRun {
   private limitNano: number;
   private status: RunStatus;
   private inspected: InspectionEvent[] = [];
+  /** Calls that the turn in hand settles. */
+  private calls: CallRow[] = [];
   private lastAnswer: { ordinal: number; text: string } | null = null;
 
   constructor(record: OwnedRecord, spec: AgentSpec, make: (observe?: (event: InspectionEvent) => void) => LiveRun, deps: OwnedRunDeps) {
@@ -330,6 +337,7 @@ export class OwnedRun {
     const iso = new Date(this.info.createdAt + at).toISOString();
     const facts: NewFact[] = [];
     const closes: Close[] = [];
+    this.calls = [];
 
     if (input.type === "start") {
       facts.push({ type: "run.started", at: iso, actor: "run" });
@@ -349,6 +357,8 @@ export class OwnedRun {
     for (const fact of turn.facts) {
       facts.push(this.completed(fact as NewFact, iso));
       // Void for whoever saw it, so no output either.
+      if (fact.type === "request.fell_back")
+        for (const ask of turn.asks) if (ask.kind === "call" && askerOf(ask) === fact.actor) this.of(ask.ordinal).fellBack = true;
       if (fact.type === "retract" && this.lastAnswer && fact.call === callId(this.lastAnswer.ordinal)) this.lastAnswer = null;
     }
     for (const { ask, error } of turn.refused) {
@@ -390,6 +400,7 @@ export class OwnedRun {
       facts: facts.map((fact) => JSON.stringify(fact)),
       asks: turn.asks.map((ask) => this.askEntry(ask, now, iso)),
       closes,
+      ...(this.calls.length > 0 && { calls: this.calls }),
       ...(input.type === "message" && { consumes: input.nonce }),
       ...raised,
       status: this.status,
@@ -417,7 +428,10 @@ export class OwnedRun {
       const { notes = [] } = value as unknown as CallOutput;
       for (const note of notes)
         facts.push({ type: "data", at: iso, actor: askerOf(ask), name: "validation", data: { call: callId(ask.ordinal), ...note } });
+      const served = account && servedFact(ask, this.spec, iso, account.model);
+      if (served) facts.push(served);
     }
+    if (fact) this.count(ask, fact, account);
     if (fact && ask.kind === "call") this.keepText(ask, typeof fact.text === "string" ? fact.text : "");
     this.forget(ask.ordinal);
   }
@@ -430,6 +444,7 @@ export class OwnedRun {
       const { value, account } = lostCall(ask.ordinal, lost.holdNano ?? 0, lost.maxTokens ?? 0, lost.holdTokens);
       const fact = endedFact(ask, this.spec, iso, { ok: false, value, account });
       if (fact) facts.push(fact, { type: "retract", at: iso, actor: fact.actor, call: callId(ask.ordinal), reason: "lost" });
+      if (fact) this.count(ask, fact, account);
       closes.push(closed(ask.ordinal, account));
       this.add(account);
       this.forget(ask.ordinal);
@@ -445,8 +460,15 @@ export class OwnedRun {
     this.add(account);
     const fact = open?.denied ? null : stoppedFact(ask, this.spec, iso, account, text);
     if (fact) facts.push(fact);
+    if (fact) this.count(ask, fact, account);
     if (ask.kind === "call") this.keepText(ask, text);
     this.forget(ask.ordinal);
+  }
+
+  private count(ask: Ask, fact: NewFact, account: Account | undefined): void {
+    if (ask.kind !== "call") return;
+    const fellBack = this.open.get(ask.ordinal)?.fellBack ?? false;
+    this.calls.push(callRow(ask, this.spec, fact, account, this.info.createdAt + this.lastAt, fellBack));
   }
 
   private keepText(ask: AskOf<"call">, text: string): void {
@@ -487,13 +509,14 @@ export class OwnedRun {
 
   private finish(turn: Turn, iso: string): NewFact {
     const end = turn.end as NonNullable<Turn["end"]>;
+    const error = end.error && advised(end.error);
     // A cancelled run gives what there was: the text of the last answer call. The words of a refusal are its error, never an output.
     const output = end.status === "refused" ? null : (end.output ?? (end.status === "done" ? null : (this.lastAnswer?.text ?? null)));
     this.progress = {
       ...this.progress,
       finishedAt: this.info.createdAt + turn.at,
       output,
-      ...(end.error && { error: end.error }),
+      ...(error && { error }),
       ...(end.tier !== undefined && { tier: end.tier }),
       ...(end.cached && { cached: true }),
       ...(end.history && { history: end.history as unknown as Json }),
@@ -504,7 +527,7 @@ export class OwnedRun {
       actor: "run",
       status: end.status,
       output,
-      ...(end.error && { error: end.error }),
+      ...(error && { error }),
       usage: usageOf(this.progress),
       cost_microusd: this.spentNano / 1_000,
       ...(end.tier !== undefined && { tier: end.tier }),

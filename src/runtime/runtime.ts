@@ -10,6 +10,8 @@ import { agentMachine } from "../../machines/agent.ts";
 import type { BreakerInput } from "../../machines/breaker.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
+import type { Answers, CacheCounts } from "../cache/answers.ts";
+import type { Purge } from "../cache/cache.ts";
 import type { Channel } from "../channels/channel.ts";
 import { CallGate } from "../limits/call-gate.ts";
 import type { LimitEvent } from "../limits/events.ts";
@@ -31,6 +33,7 @@ import type { Message } from "../protocol/messages.ts";
 import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
+import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
 import { damaged } from "../stores/damage.ts";
 import {
@@ -43,7 +46,7 @@ import {
   type RunRecord,
   type Store,
 } from "../stores/store.ts";
-import type { AgentOptions, AgentSpec } from "./agent.ts";
+import type { AgentOptions, AgentSpec, PriceOf } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
 import { checkDefinition } from "./definition.ts";
@@ -62,6 +65,7 @@ import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
 import type { Tool } from "./tool.ts";
+import { usageReport } from "./usage.ts";
 import type { Validator } from "./validator.ts";
 import { type Caller, isVisible, visibleTo } from "./visibility.ts";
 import { supervise } from "./work-logic.ts";
@@ -88,6 +92,8 @@ export type RuntimeOptions = {
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
   readonly budgets?: BudgetLimits;
+  /** Of models that are served in place of a tier's; without it they cost what the tier's do. */
+  readonly priceOf?: PriceOf;
   readonly features?: Features;
   /** What callers may do a minute. Without it nobody is limited. */
   readonly rateLimits?: RateLimitSettings & { readonly limiter: Limiter };
@@ -104,6 +110,8 @@ export type RuntimeOptions = {
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
   readonly channel: Channel;
+  /** Without one nothing is looked up, kept or shared. Closed with the runtime. */
+  readonly cache?: Answers;
   /** Only reads and replays: takes no lease, takes over no run, accepts none. */
   readonly passive?: boolean;
   /** Called when the runtime has closed: ends what was started for it. */
@@ -214,11 +222,14 @@ export class Runtime implements Runs {
           providers: options.providers,
           health: this.breakers,
           retries: new RetryBudget(clock, reliability.retryBudget),
+          answers: new Health(clock, reliability.breaker),
           gate: this.gate,
           answerSchema: (spec) => this.answerSchema(spec),
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
+          ...(options.priceOf && { priceOf: options.priceOf }),
+          cache: options.cache,
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
@@ -470,10 +481,29 @@ export class Runtime implements Runs {
     return all.filter(({ level, subject }) => subject !== undefined && subject === own[level]);
   }
 
+  /** What calls have cost and how they went: of the caller's tenant for an operator, else of the runs that it sees. */
+  usage(query: UsageQuery, caller: Caller = local): Promise<UsageReport> {
+    return usageReport(this.store, query, caller, this.scheduler.now());
+  }
+
   /** The worst case of a run that this body would start. Nothing is stored or called. */
   estimate(body: StartBody): Bounds {
     const { defined, input, limits } = this.checkedStart(body);
     return estimate(defined.spec, limits, input, this.options.providers, { inSession: body.session !== undefined });
+  }
+
+  /**
+   * Purges what fits everything that is said, of the caller's tenant; `{}` is all of it. How many answers went: they are given no more by
+   * this process, and by others that share the cache within a second. Needs the scope `admin`.
+   */
+  async purgeCache(which: Omit<Purge, "tenant"> = {}, caller: Caller = local): Promise<number> {
+    if (!caller.scopes.includes("admin")) throw new EscapementError("forbidden", "purging the cache needs the scope `admin`");
+    return (await this.options.cache?.purge({ ...which, tenant: caller.tenant })) ?? 0;
+  }
+
+  /** What the caches did since this process started; null without one. */
+  cacheCounts(): CacheCounts | null {
+    return this.options.cache?.counts() ?? null;
   }
 
   /** What runs and meters hold is compared with what open asks hold, and corrected: see `Store.reconcile`. `onError` is told of each. */
@@ -535,6 +565,7 @@ export class Runtime implements Runs {
     try {
       await this.host.close(graceMs);
       await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
+      await this.options.cache?.close();
       await this.store.close();
       await this.rates?.close();
       await this.options.onClosed?.();

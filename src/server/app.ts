@@ -14,11 +14,13 @@ import { errorReply } from "./reply.ts";
 import type { Route, RouteInput } from "./route.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoute } from "./routes/cache.ts";
 import { estimateRoute } from "./routes/estimate.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { startRoute } from "./routes/start.ts";
+import { usageRoute } from "./routes/usage.ts";
 
 export type FetchHandler = (request: Request, env?: unknown) => Promise<Response>;
 
@@ -39,6 +41,8 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...agentRoutes,
   ...budgetRoutes,
+  cacheRoute,
+  usageRoute,
   startRoute,
   estimateRoute,
   ...runRoutes,

@@ -9,6 +9,7 @@ import type { Fact } from "../protocol/events.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle } from "../protocol/runs.ts";
+import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 
 /** Who asks. Made at the edge from the token; with auth off it is one local operator. */
 export type Caller = {
@@ -31,6 +32,18 @@ export type AgentDescription = {
   readonly tool_groups: readonly string[];
   /** Names of its tiers, in order of preference. */
   readonly tiers?: readonly string[];
+};
+
+/** What the caches did since the process started. */
+export type CacheCounts = {
+  readonly exact: number;
+  readonly semantic: number;
+  readonly stale: number;
+  readonly missed: number;
+  readonly kept: number;
+  readonly shared: number;
+  readonly shadow: { readonly hits: number; readonly right: number; readonly wrong: number };
+  readonly embedder: { readonly tokens: number; readonly cost_microusd: number; readonly failures: number };
 };
 
 /** One limit of a caller. */
@@ -67,6 +80,12 @@ export interface ServerRuntime {
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
   /** Those above the run, in their present windows. */
   budgets(caller: Caller): Promise<readonly Budget[]>;
+  /** Cached answers of the caller's tenant that fit everything that is said; how many went. Needs the scope `admin`. */
+  purgeCache(which: { tag?: string; key?: string; agent?: string; version?: string }, caller: Caller): Promise<number>;
+  /** Null where nothing is cached. */
+  cacheCounts(): CacheCounts | null;
+  /** Of the runs that the caller sees; of its whole tenant with the scope `admin`. */
+  usage(query: UsageQuery, caller: Caller): Promise<UsageReport>;
   agents(): readonly AgentDescription[];
   /** For drawing. Throws `not_found`. */
   machine(agent: string): unknown;

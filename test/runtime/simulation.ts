@@ -373,6 +373,10 @@ export class World {
       client.judge(facts);
       await replayed(this.store, record);
     }
+    const everything = { tenant: "local", by: "agent", from: 0, to: Number.MAX_SAFE_INTEGER, limit: 1 } as const;
+    const { total } = await this.store.usage(everything);
+    const spentByAll = this.core.list({ limit: 100_000 }).rows.reduce((sum, [, , , , , , , spentNano]) => sum + spentNano, 0);
+    if (total.costNano !== spentByAll) throw new Error(`calls cost ${total.costNano}, the runs spent ${spentByAll}`);
     if (spent + held < this.invoiceNano) throw new Error(`charged ${spent}, the provider's book says ${this.invoiceNano}`);
     // Holds of a quarantined run are kept for the operator.
     const heldAbove = this.meters().reduce((sum, meter) => sum + meter.heldNano, 0);

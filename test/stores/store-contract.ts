@@ -12,6 +12,7 @@ import { readsContract } from "./contract/reads.ts";
 import { reconcileContract } from "./contract/reconcile.ts";
 import { sharedContract } from "./contract/shared.ts";
 import { turnsContract } from "./contract/turns.ts";
+import { usageContract } from "./contract/usage.ts";
 import type { MakePlace } from "./contract/world.ts";
 
 export type ContractOptions = {
@@ -30,6 +31,7 @@ export function storeContract(name: string, make: MakePlace, options: ContractOp
     ownershipContract(make);
     inboxContract(make);
     readsContract(make);
+    usageContract(make);
     reconcileContract(make, options.damage);
     modelContract(make, options.histories);
     if (options.shared) sharedContract(make);
