@@ -60,7 +60,7 @@ function sentence(issue: Issue, path: Path, value: unknown, known: unknown): str
 function say(value: unknown, path: Path): string {
   if (typeof value === "function") return "a function";
   if (
-    (path[0] === "providers" || path[0] === "store" || path[1] === "webhook") &&
+    (path[0] === "providers" || path[0] === "store" || (path[0] === "alerts" && (path.length === 1 || path[1] === "webhook"))) &&
     !(typeof value === "number" || typeof value === "boolean") &&
     !["preset", "wire", "schema"].includes(String(path.at(-1)))
   )

@@ -197,7 +197,9 @@ const plan = z.strictObject({
 });
 export type PlanSettings = z.infer<typeof plan>;
 const share = z.number().positive().max(1);
-const spendRule = z.literal(false).or(z.strictObject({ factor: z.number().positive().optional(), min_usd: usd.optional() }));
+/** Off, or what differs from the rule as it is by default. */
+const rule = <S extends z.ZodRawShape>(shape: S) => z.strictObject(shape).or(z.literal(false)).optional();
+const spendRule = rule({ factor: z.number().positive().optional(), min_usd: usd.optional() });
 const alertMinutes = z.int().min(1).max(60);
 
 const alertSettings = z.strictObject({
@@ -205,28 +207,13 @@ const alertSettings = z.strictObject({
   webhook: z.strictObject({ url: z.string().min(1), secret: secretSchema }).optional(),
   rules: z
     .strictObject({
-      spend_hour: spendRule.optional(),
-      spend_10_minutes: spendRule.optional(),
-      run_cost: z
-        .literal(false)
-        .or(z.strictObject({ usd: usd.optional() }))
-        .optional(),
-      budget: z
-        .literal(false)
-        .or(z.strictObject({ used: share.optional() }))
-        .optional(),
-      error_rate: z
-        .literal(false)
-        .or(z.strictObject({ rate: share.optional(), min_runs: positive.optional(), minutes: alertMinutes.optional() }))
-        .optional(),
-      step_caps: z
-        .literal(false)
-        .or(z.strictObject({ count: positive.optional(), minutes: alertMinutes.optional() }))
-        .optional(),
-      provider_window: z
-        .literal(false)
-        .or(z.strictObject({ used: share.optional() }))
-        .optional(),
+      spend_hour: spendRule,
+      spend_10_minutes: spendRule,
+      run_cost: rule({ usd: usd.optional() }),
+      budget: rule({ used: share.optional() }),
+      error_rate: rule({ rate: share.optional(), min_runs: positive.optional(), minutes: alertMinutes.optional() }),
+      step_caps: rule({ count: positive.optional(), minutes: alertMinutes.optional() }),
+      provider_window: rule({ used: share.optional() }),
       provider_exhausted: z.boolean().optional(),
       breaker_open: z.boolean().optional(),
     })
@@ -321,7 +308,7 @@ export const configSchema = z.strictObject({
       record: z.array(z.enum(["secrets", "pii"])).optional(),
     })
     .optional(),
-  alerts: z.literal(false).or(alertSettings).optional(),
+  alerts: alertSettings.or(z.literal(false)).optional(),
 });
 
 /** After validation. */
