@@ -66,13 +66,13 @@ function fixedPart(spec: AgentSpec, tier: TierSpec, { tools = [], structured = f
   const name = [tier.name, structured, ...tools].join("\n");
   let part = known.get(name);
   if (part === undefined) {
-    const { price: _price, timeouts: _timeouts, stream: _stream, ...model } = tier;
+    const { price: _price, timeouts: _timeouts, stream: _stream, promptCache: _promptCache, ...model } = tier;
     const shown = spec.tools
       .filter((tool) => tools.includes(tool.name))
       .map(({ name, description, schema }) => ({ name, description, schema }));
-    const { name: agent, caching, instructions, prompt, outputSchema, judge, validators } = spec;
+    const { name: agent, caching, instructions, prompt, context, outputSchema, judge, validators } = spec;
     const schema = structured ? outputSchema : undefined;
-    part = digest({ agent, version: caching?.version, instructions, prompt, model, tools: shown, schema, judge, validators });
+    part = digest({ agent, version: caching?.version, instructions, prompt, context, model, tools: shown, schema, judge, validators });
     known.set(name, part);
   }
   return part;

@@ -1,7 +1,7 @@
 /**
  * Entries in Redis, shared by all processes. Redis may lose them at any time (eviction, FLUSHALL, a restart): then they are misses.
  *
- *  1. Every command has {@link commandMs}; a connection that is not there fails it at once. Nothing waits in a queue.
+ *  1. Every command has `timeoutMs`; a connection that is not there fails it at once. Nothing waits in a queue.
  *  2. An index of its own (tenant; tag, agent and version in it) is a sorted set by the end of an entry, so it forgets what Redis has
  *     forgotten. A purge reads an index, never the keyspace.
  */
@@ -12,6 +12,8 @@ import { type CacheBacking, type CacheEntry, fits, type Purge } from "./cache.ts
 
 export type RedisBackingOptions = {
   readonly now: () => number;
+  /** How long a command may take, in ms; 50. */
+  readonly timeoutMs?: number | undefined;
   readonly onError?: ((message: string) => void) | undefined;
 };
 
@@ -62,8 +64,11 @@ const connection = (url: string, commandTimeout: number): Redis =>
   });
 
 /** Waits a second for the connection; later is no error either. */
-export async function redisBacking(url: string, { now, onError = () => {} }: RedisBackingOptions): Promise<CacheBacking> {
-  const redis = connection(url, commandMs);
+export async function redisBacking(
+  url: string,
+  { now, onError = () => {}, timeoutMs = commandMs }: RedisBackingOptions,
+): Promise<CacheBacking> {
+  const redis = connection(url, timeoutMs);
   let isTold = false;
   redis.on("error", (error: Error) => {
     if (!isTold) onError(`Redis does not answer; the cache finds nothing until it does: ${error.message}`);

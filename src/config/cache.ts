@@ -19,6 +19,7 @@ export type CacheSettings = {
   readonly memoryEntries?: number | undefined;
   readonly memoryBytes?: number | undefined;
   readonly fileBytes?: number | undefined;
+  readonly redisTimeoutMs?: number | undefined;
   /** Neither: in memory alone. */
   readonly redisURL?: string | undefined;
   readonly path?: string | undefined;
@@ -43,6 +44,7 @@ export function cacheSettings(config: NonNullable<CheckedConfig["cache"]>, from:
     memoryEntries: config.memory_entries,
     memoryBytes: config.memory_bytes,
     fileBytes: config.file_bytes,
+    redisTimeoutMs: config.redis_timeout_ms,
     redisURL: from.redisURL,
     path: isInMemory ? undefined : join(from.data, "cache.db"),
     qdrant: from.qdrant,
@@ -88,11 +90,12 @@ export async function openAnswers(
 }
 
 async function backingOf(
-  { redisURL, path, fileBytes }: CacheSettings,
+  { redisURL, redisTimeoutMs, path, fileBytes }: CacheSettings,
   now: () => number,
   onError: ((message: string) => void) | undefined,
 ): Promise<CacheBacking | undefined> {
-  if (redisURL !== undefined) return (await import("../cache/redis-backing.ts")).redisBacking(redisURL, { now, onError });
+  if (redisURL !== undefined)
+    return (await import("../cache/redis-backing.ts")).redisBacking(redisURL, { now, onError, timeoutMs: redisTimeoutMs });
   if (path === undefined) return undefined;
   return (await import("../cache/sqlite-backing.ts")).sqliteBacking(path, { maxBytes: fileBytes, now, onError });
 }

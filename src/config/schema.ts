@@ -271,6 +271,7 @@ export const configSchema = z.strictObject({
       memory_entries: positive.optional(),
       memory_bytes: positive.optional(),
       file_bytes: positive.optional(),
+      redis_timeout_ms: positive.optional(),
       embedder: z
         .custom<Embedder>((value) => hasMethods(value, "embed", "close"))
         .or(z.literal("local"))

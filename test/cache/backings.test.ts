@@ -31,7 +31,7 @@ const file = (path = join(folder(), "cache.db"), more: Partial<SqliteBackingOpti
   closing(sqliteBacking(path, { now, ...more }));
 /** Redis' own clock decides what is over, so its entries live from now on. */
 const redis = async (server: RedisServer, onError?: (message: string) => void) =>
-  closing(await redisBacking(server.url, { now, ...(onError && { onError }) }));
+  closing(await redisBacking(server.url, { now, timeoutMs: 5_000, ...(onError && { onError }) }));
 const keepUntil = Date.now() + 3_600_000;
 
 const backings: { name: string; pair: () => Promise<[CacheBacking, CacheBacking]> }[] = [

@@ -359,7 +359,8 @@ export class World {
         throw new Error(`left over after the end: held ${record.heldNano}, open ${JSON.stringify(record.open)}`);
       const facts = (await this.store.facts(client.id, 0, 10_000)).map((row, i) => {
         if (row.seq !== i + 1) throw new Error(`a gap: fact ${row.seq} at place ${i + 1}`);
-        return { ...JSON.parse(row.json), seq: row.seq } as Fact;
+        const { ledger: _ledger, ...fact } = JSON.parse(row.json) as { ledger?: unknown };
+        return { ...fact, seq: row.seq } as Fact;
       });
       if (facts.length !== record.seq) throw new Error("the run's seq is not its number of facts");
       const ends = facts.filter((fact) => fact.type === "run.finished");

@@ -251,7 +251,6 @@ describe("bad input is a typed error and the server lives on", () => {
 
   test.for([
     ["GET", "/v1/nothing", 404, "not_found"],
-    ["POST", "/v1/estimate", 404, "not_found"],
     ["POST", "/v1/chat/completions", 404, "not_found"],
     ["GET", "/openapi.json", 404, "not_found"],
     ["GET", "/v1/runs/run_9", 404, "not_found"],
