@@ -69,6 +69,7 @@ class Races {
   readonly #scheduler: fc.Scheduler;
   #now = t0;
   #owners = 0;
+  readonly #problems: unknown[] = [];
 
   constructor(store: Store, scheduler: fc.Scheduler) {
     this.#store = store;
@@ -88,9 +89,10 @@ class Races {
       this.#live(run, { owner: `${run}.0`, epoch: 1, head: 0, open: [], gone: false }, life);
     }
     await this.#scheduler.waitAll();
+    if (this.#problems.length > 0) throw this.#problems[0];
     // Whoever is left settles and ends.
     for (const run of names) await this.#end(run);
-    await this.#check(names);
+    await this.#check();
     for (const { heldNano, counts } of await this.#store.meters())
       expect([heldNano, counts?.calls.held ?? 0, counts?.tokens.held ?? 0]).toEqual([0, 0, 0]);
     expect(await this.#store.reconcile()).toEqual([]);
@@ -101,8 +103,13 @@ class Races {
       life.map((act, i) => ({
         label: `${known.owner}: ${act.do}`,
         builder: async () => {
-          await this.#act(run, known, act, life.slice(i + 1));
-          await this.#check([run]);
+          // A sequence keeps what its steps throw to itself.
+          try {
+            await this.#act(run, known, act, life.slice(i + 1));
+            await this.#check();
+          } catch (error) {
+            this.#problems.push(error);
+          }
         },
       })),
     );
@@ -192,7 +199,7 @@ class Races {
     expect(await this.#store.commit([end(run, record.head + 1, { epoch: record.epoch, closes })])).toMatchObject([{ type: "written" }]);
   }
 
-  async #check(_: readonly string[]): Promise<void> {
+  async #check(): Promise<void> {
     const { rows } = await this.#store.list({ limit: 100 });
     const meters = await this.#store.meters();
     const held = new Map<string, [nano: number, tokens: number, calls: number]>();
