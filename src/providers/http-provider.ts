@@ -53,6 +53,7 @@ export function httpProvider(options: HttpProvider): Provider {
     name,
     endpoint: url.host + base,
     selfHosted: options.selfHosted ?? false,
+    logprobs: wire.logprobs,
     tokenizer: options.tokenizer,
     stream(request, sink) {
       const call = new Call(speaker, wire, request, sink);
