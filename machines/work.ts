@@ -33,6 +33,8 @@ export type CallInput = {
   readonly tools?: readonly string[] | undefined;
   /** The answer must be an object of the agent's output schema. */
   readonly structured?: boolean | undefined;
+  /** An answer that is less sure than this is not given: another tier answers. The provider is asked how sure the model was. */
+  readonly sureFrom?: number | undefined;
   /** What earlier calls of this request have shown of the same answer: this one goes on from there. */
   readonly continues?: string | undefined;
   /** Not a call to a provider: this entry of the cache is told like a live answer. */
@@ -50,6 +52,8 @@ export type CallOutput = {
   readonly problem?: string;
   /** What validators that do not block have found. */
   readonly notes?: readonly { readonly validator: string; readonly problem: string }[];
+  /** How sure the model was, 0 to 1; only where it was asked for and the provider told it. */
+  readonly confidence?: number;
   /** Its text was held back: nobody has seen it (`stream: "checked"`). */
   readonly unseen?: boolean;
 };

@@ -28,7 +28,7 @@ export type Counters = {
 };
 
 /** What of a policy its paths depend on. */
-const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, backoff }: RequestPolicy): unknown => [
+const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, escalateBelow, backoff }: RequestPolicy): unknown => [
   retries,
   onBudget,
   onLength,
@@ -36,6 +36,7 @@ const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, b
   degraded !== undefined,
   cache === true,
   judge?.tier,
+  escalateBelow,
   backoff,
 ];
 

@@ -86,6 +86,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...endings(options),
     ...(options.validators?.length && { validators: validatorNames(options) }),
     ...(options.judge && { judge: options.judge }),
+    ...(options.escalate_below !== undefined && { escalateBelow: options.escalate_below }),
     ...(options.degraded !== undefined && { degraded: options.degraded }),
     ...(options.supervision && { supervision: { ...defaultSupervision, ...defined(options.supervision) } }),
     ...(options.confirm_above_microusd !== undefined && { confirmAbove: options.confirm_above_microusd }),

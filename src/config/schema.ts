@@ -116,6 +116,7 @@ const agentSettings = z.strictObject({
     .array(z.custom<Validator>((value) => hasMethods(value, "check"), "a validator: an object with a name and check()"))
     .optional(),
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
+  escalate_below: z.number().gt(0).max(1).optional(),
   degraded: z.string().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   supervision: z

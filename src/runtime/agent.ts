@@ -63,6 +63,11 @@ export type AgentOptions = {
   readonly validators?: readonly Validator[];
   /** A model of this tier says whether an answer may be given. */
   readonly judge?: Judge;
+  /**
+   * An answer that its model is less sure of than this (0 to 1; 0.85 is a good start) is taken back, and the next tier answers; the last
+   * tier's stands. All tiers but the last must be of providers that tell log-probabilities.
+   */
+  readonly escalate_below?: number;
   /** Given, marked `degraded`, when no tier answered. */
   readonly degraded?: string;
   /** Tools of one turn that run at once; 4. */
@@ -142,6 +147,7 @@ export type AgentSpec = {
   /** Names of the validators. */
   readonly validators?: readonly string[];
   readonly judge?: Judge;
+  readonly escalateBelow?: number;
   readonly degraded?: string;
   readonly supervision?: Supervision;
   /** Micro-dollars. */

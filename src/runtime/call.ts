@@ -229,7 +229,8 @@ export class Call {
     { problem, notes }: Complaints = {},
   ): Outcome {
     const fault = (problem ?? (structured && "problem" in structured ? structured.problem : undefined))?.slice(0, maxProblemLength);
-    const isUnseen = this.isHeld && (fault !== undefined || !["stop", "tools"].includes(end.finish));
+    const isUnsure = end.finish === "stop" && (end.confidence ?? 0) < (this.input.sureFrom ?? 0);
+    const isUnseen = this.isHeld && (fault !== undefined || isUnsure || !["stop", "tools"].includes(end.finish));
     if (this.isHeld && !isUnseen && this.text !== "") this.report.text(this.text);
     const output: CallOutput = {
       call: callId(this.work.ask.ordinal),
@@ -240,6 +241,7 @@ export class Call {
       ...(end.opaque && { opaque: end.opaque }),
       ...(fault === undefined ? structured : { problem: fault }),
       ...(notes && { notes }),
+      ...(end.confidence !== undefined && { confidence: end.confidence }),
       ...(isUnseen && { unseen: true }),
     };
     return { ok: true, value: output, account: this.chargedFor(end) };
@@ -336,6 +338,7 @@ export class Call {
       maxOutputTokens: work.maxTokens,
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
       stream: tier.stream,
+      ...(input.sureFrom !== undefined && { logprobs: true }),
       ...(tier.parameters && { parameters: tier.parameters }),
       timeouts: work.remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, work.remainingMs) } : tier.timeouts,
     };

@@ -18,6 +18,7 @@ export function checkDefinition(
   machine: AnyStateMachine | undefined = machineOf(spec),
 ): void {
   checkFirstCall(spec, providers);
+  checkConfidence(spec, providers);
   if (bounds === "strict") checkFits(spec, machine);
 }
 
@@ -41,6 +42,20 @@ function cheapestNano(spec: AgentSpec, tier: TierSpec, providers: ReadonlyMap<st
   const tokens = inputTokens({ ...call, messages: [{ role: "user", content: "?" }] }, spec, provider);
   const { inputNano, outputNanoPerToken } = worstCase(tier.price, tokens);
   return inputNano + Math.ceil(Math.min(minTokens, tier.maxOutputTokens, spec.limits.max_output_tokens) * outputNanoPerToken);
+}
+
+/** A tier that never says how sure it is would escalate every answer: that is no cascade. */
+function checkConfidence(spec: AgentSpec, providers: ReadonlyMap<string, Provider>): void {
+  if (spec.escalateBelow === undefined) return;
+  const refused = (path: string, message: string): EscapementError =>
+    new EscapementError("invalid_request", `agent "${spec.name}" has escalate_below, ${message}`, { details: { path } });
+  if (spec.tiers.length < 2) throw refused("escalate_below", "and no second tier to escalate to; give it one under tiers, or leave it out");
+  for (const { name, provider } of spec.tiers.slice(0, -1))
+    if (providers.get(provider)?.logprobs === false)
+      throw refused(
+        "tiers",
+        `and the provider "${provider}" of its tier "${name}" tells no log-probabilities; put that tier last, or take another provider`,
+      );
 }
 
 const capped = [

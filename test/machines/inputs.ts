@@ -69,6 +69,7 @@ const policies = [
   { onBudget: "cheaper", onLength: "continue", onCut: "continue", degraded: "Sorry." },
   { onCut: "keep", judge: { tier: "j", criteria: "It is true." }, cache: true },
   { onLength: "continue", onCut: "continue", judge: { tier: "j", criteria: "It is true." }, structured: true },
+  { escalateBelow: 0.85, judge: { tier: "j", criteria: "It is true." }, cache: true },
 ] as const;
 
 /** Every machine, with the walks that together cover it. */

@@ -125,6 +125,16 @@ export const doneIsAGoodAnswer: Invariant = (path) => {
   return answer.problem === undefined && text.trim() !== "" ? null : "done with a bad answer";
 };
 
+/** With a threshold nothing but uses of tools is given that its model was not sure of, unless no tier is left. */
+export const doneIsSure: Invariant = (path) => {
+  const { escalateBelow, tiers } = requestInput(path);
+  const { status, tools, cached, tier } = outputOf(path) as RequestOutput;
+  if (status !== "done" || cached || tools.length > 0 || escalateBelow === undefined || tier === tiers.at(-1)) return null;
+  const last = callsOf(path).at(-1)?.end?.value as CallOutput | undefined;
+  const confidence = last?.confidence ?? 0;
+  return confidence >= escalateBelow ? null : `done by "${tier}", which was sure by ${confidence}`;
+};
+
 /** With a judge nothing but uses of tools is given that it has not passed. */
 export const doneIsJudged: Invariant = (path) => {
   const { status, tools, cached } = outputOf(path) as RequestOutput;
@@ -199,6 +209,7 @@ export const ofRequests = {
   retractsOnlyWhatWasShown,
   shownTextIsVoidBeforeTheNextCall,
   doneIsAGoodAnswer,
+  doneIsSure,
   doneIsJudged,
   badAnswersChangeTheConversation,
   sameBadAnswerTwiceLeavesTheTier,
