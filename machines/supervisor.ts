@@ -6,7 +6,8 @@
  *
  *  1. Meters only grow; every descendant shares them, no retry, restart or sub-agent resets them.
  *  2. A denied ask counts no call; a denied tool use counts as one, so that nagging ends.
- *  3. After a cancel nothing is asked for any more.
+ *  3. Where the agent is routed, that comes first; a route that cannot be found changes nothing.
+ *  4. After a cancel nothing is asked for any more.
  */
 import { assign, enqueueActions, type PromiseActorLogic, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
@@ -14,6 +15,7 @@ import type { LimitName } from "../src/protocol/events.ts";
 import type { Json } from "../src/protocol/json.ts";
 import type { Limits } from "../src/protocol/limits.ts";
 import { agentMachine } from "./agent.ts";
+import { type RoutingInput, type RoutingOutput, routingMachine } from "./routing.ts";
 import { defaultSupervision, recent, restartMs, type Supervision } from "./supervision.ts";
 import { type Answer, type AnswerStatus, asError, ask, type Emitted, sleep, type WorkKind, workError } from "./work.ts";
 
@@ -41,6 +43,8 @@ export type SupervisorInput = {
   readonly limits: Limits;
   readonly agent: Json;
   readonly supervision?: Supervision;
+  /** Says where the agent's chain of tiers begins, or answers in its place. */
+  readonly route?: RoutingInput;
   /** It may cost as much as this, in micro-dollars, and a person must agree first. */
   readonly confirm?: number;
 };
@@ -111,10 +115,13 @@ export const supervisorMachine = setup({
     emitted: {} as WorkDenied | Emitted<"limit.hit">,
   },
   // Any machine that answers fits: the runtime provides the one that the agent names. The type says only what is relied on.
-  actors: { agent: agentMachine as unknown as PromiseActorLogic<Answer, Json>, ask, sleep },
+  actors: { agent: agentMachine as unknown as PromiseActorLogic<Answer, Json>, routing: routingMachine, ask, sleep },
   guards: {
     isDenied: ({ context }, { asked }: { asked: WorkAsked }) => denial(context, asked) !== null,
     needsYes: ({ context }) => context.confirm !== undefined,
+    isRouted: ({ context }) => context.route !== undefined,
+    isAnswered: (_, { output }: { output: RoutingOutput }) => output.status === "answered",
+    isYesAndRouted: ({ context }, { approve }: { approve: boolean | undefined }) => approve === true && context.route !== undefined,
     isYes: (_, { approve }: { approve: boolean | undefined }) => approve === true,
     mayRestart: ({ context: { supervision, agentRestarts } }, { output }: { output: Answer }) =>
       supervision?.agent === "restart" &&
@@ -135,6 +142,16 @@ export const supervisorMachine = setup({
         isRestart ? [...recent(restarts, at, supervision.within_ms), at] : restarts,
     }),
     countRestart: assign({ agentRestarts: ({ context }) => context.agentRestarts + 1 }),
+    /** Its chain begins elsewhere. Agents are objects: what else is in them is theirs. */
+    keepRoute: assign({
+      agent: ({ context }, { output }: { output: RoutingOutput }) => ({
+        ...(context.agent as { [key: string]: Json }),
+        tiers: output.tiers,
+      }),
+    }),
+    keepRuleAnswer: assign({
+      answer: (_, { output }: { output: RoutingOutput }): Answer => ({ status: "done", text: output.answer ?? null, tier: "rule" }),
+    }),
     keepNo: assign({
       error: (_, { reason }: { reason: string }) => errorBody("cancelled", `the run was not confirmed: ${reason}`),
     }),
@@ -185,7 +202,7 @@ export const supervisorMachine = setup({
   },
   initial: "deciding",
   states: {
-    deciding: { always: [{ guard: "needsYes", target: "confirming" }, { target: "running" }] },
+    deciding: { always: [{ guard: "needsYes", target: "confirming" }, { guard: "isRouted", target: "routing" }, { target: "running" }] },
     /** Nothing is asked for before a person has agreed to what it may cost. */
     confirming: {
       invoke: {
@@ -198,6 +215,7 @@ export const supervisorMachine = setup({
           expiresMs: confirmMs,
         }),
         onDone: [
+          { guard: { type: "isYesAndRouted", params: ({ event }) => ({ approve: event.output.approve }) }, target: "routing" },
           { guard: { type: "isYes", params: ({ event }) => ({ approve: event.output.approve }) }, target: "running" },
           {
             target: "cancelled",
@@ -205,6 +223,23 @@ export const supervisorMachine = setup({
           },
         ],
         onError: { target: "cancelled", actions: { type: "keepNo", params: ({ event }) => ({ reason: workError(event.error).message }) } },
+      },
+    },
+    routing: {
+      invoke: {
+        id: "routing",
+        src: "routing",
+        // There is one: only a routed run comes here.
+        input: ({ context }) => context.route as RoutingInput,
+        onDone: [
+          {
+            guard: { type: "isAnswered", params: ({ event }) => event },
+            target: "done",
+            actions: { type: "keepRuleAnswer", params: ({ event }) => event },
+          },
+          { target: "running", actions: { type: "keepRoute", params: ({ event }) => event } },
+        ],
+        onError: "running",
       },
     },
     running: {

@@ -18,7 +18,7 @@ export type WorkKind = (typeof workKinds)[number];
 export type CallInput = {
   /** Is its text for the person, or for the machine that asks? */
   readonly for: "answer" | "internal";
-  /** Turn of the agent loop, from 1. */
+  /** Turn of the agent loop, from 1; 0 before the first: a call that is no part of a step. */
   readonly step: number;
   /** Calls of this request so far, this one included: 1 is a new step. */
   readonly attempt: number;

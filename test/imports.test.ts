@@ -42,6 +42,7 @@ const rules: Record<string, readonly string[]> = {
   "src/channels/": ["src/channels/", "src/protocol/"],
   "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
+  "src/routing/": ["src/routing/", "src/protocol/", "re2js", "node:"],
   "src/client/": ["src/client/", "type:src/protocol/"],
   "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
   "src/runtime/": [
@@ -52,6 +53,7 @@ const rules: Record<string, readonly string[]> = {
     "machines/",
     "src/limits/",
     "src/money/",
+    "src/routing/",
     "type:src/",
     "xstate",
     "effect",

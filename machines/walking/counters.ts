@@ -118,7 +118,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
     {
       state: ({ meters, restarts, agentRestarts }: Supervisor) => [meters, restarts, agentRestarts],
       end: ({ status }: { status: string }) => status,
-      shape: ({ limits, supervision, confirm }: Supervisor) => [limits, supervision, confirm !== undefined],
+      shape: ({ limits, supervision, confirm, route }: Supervisor) => [limits, supervision, confirm !== undefined, route !== undefined],
     },
   ],
   [breakerMachine, { state: () => null, end: () => null, shape: () => null }],

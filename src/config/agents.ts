@@ -8,6 +8,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Limits, LimitsInput } from "../protocol/limits.ts";
 import { type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
+import { checkedRoute } from "./route.ts";
 import { usedTier } from "./tiers.ts";
 import { exposedTools, type ToolGroups } from "./tool-groups.ts";
 
@@ -91,6 +92,8 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...(options.supervision && { supervision: { ...defaultSupervision, ...defined(options.supervision) } }),
     ...(options.confirm_above_microusd !== undefined && { confirmAbove: options.confirm_above_microusd }),
     parallelTools: options.parallel_tools ?? 4,
+    ...(options.route && { route: checkedRoute(options, tiers) }),
+    ...(options.sensitive && { sensitive: true }),
   };
 }
 
@@ -112,10 +115,13 @@ function tierNamed(agentName: string, path: string, wanted: string, all: readonl
   throw refused(path, `agent "${agentName}" asks for the tier "${wanted}", which is not configured; there are: ${there}`);
 }
 
-/** The judge's tier, where the chain does not have it. */
-function helpersOf({ name, judge }: AgentOptions, chain: readonly TierSpec[], all: readonly TierSpec[]): readonly TierSpec[] {
-  if (!judge || chain.some((tier) => tier.name === judge.tier)) return [];
-  return [tierNamed(name, "judge.tier", judge.tier, all)];
+/** Tiers that are called beside the chain, where the chain does not have them. */
+function helpersOf({ name, judge, route }: AgentOptions, chain: readonly TierSpec[], all: readonly TierSpec[]): readonly TierSpec[] {
+  const wanted = new Map<string, string>();
+  if (judge) wanted.set(judge.tier, "judge.tier");
+  if (route?.classifier) wanted.set(route.classifier.tier, "route.classifier.tier");
+  for (const { name: used } of chain) wanted.delete(used);
+  return [...wanted].map(([tier, path]) => tierNamed(name, path, tier, all));
 }
 
 /** What follows a broken or a cut answer; the defaults are left out. */

@@ -93,6 +93,28 @@ const tierUse = z.strictObject({
   timeouts: timeouts.optional(),
 });
 
+const route = z.strictObject({
+  rules: z
+    .array(
+      z.strictObject({
+        match: z.string().min(1).optional(),
+        keywords: z.array(z.string().min(1)).min(1).optional(),
+        tier: z.string().optional(),
+        answer: z.string().min(1).optional(),
+        sensitive: z.literal(true).optional(),
+      }),
+    )
+    .optional(),
+  tasks: z.record(z.string(), z.string()).optional(),
+  classifier: z
+    .strictObject({
+      tier: z.string(),
+      labels: z.record(name, z.strictObject({ description: z.string().min(1), tier: z.string() })),
+    })
+    .optional(),
+  default: z.string().optional(),
+});
+
 /** An agent as data, or what `agent()` made of it. */
 const agentSettings = z.strictObject({
   kind: z.literal("agent").optional(),
@@ -130,6 +152,8 @@ const agentSettings = z.strictObject({
     .optional(),
   confirm_above_microusd: z.number().min(0).max(9_000_000_000_000).optional(),
   bounds: z.enum(["cut", "strict"]).optional(),
+  route: route.optional(),
+  sensitive: z.boolean().optional(),
   machine: z.string().optional(),
 });
 

@@ -9,6 +9,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
 import type { Timeouts } from "../providers/provider.ts";
+import type { Rule } from "../routing/rules.ts";
 import type { ToolClass } from "./tool.ts";
 import type { Validator } from "./validator.ts";
 
@@ -78,8 +79,26 @@ export type AgentOptions = {
   readonly confirm_above_microusd?: number;
   /** `strict`: refused when its machine could ask for more than its limits allow, so that no limit ever cuts it short. */
   readonly bounds?: "cut" | "strict";
+  /** Where the chain of tiers begins, by the question: rules, then the task named in `metadata.task`, then a classifier. */
+  readonly route?: Route;
+  /** All its runs only reach self-hosted models. */
+  readonly sensitive?: boolean;
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
+};
+
+/** Every tier named here but the classifier's is one of the agent's chain. */
+export type Route = {
+  /** In order; the first that fits. They cost nothing. */
+  readonly rules?: readonly Rule[] | undefined;
+  /** Task → tier. */
+  readonly tasks?: { readonly [task: string]: string } | undefined;
+  /** A model of this tier says which label fits the question; unknown labels and failures lead to the default. */
+  readonly classifier?:
+    | { readonly tier: string; readonly labels: { readonly [label: string]: { readonly description: string; readonly tier: string } } }
+    | undefined;
+  /** Where nothing of it says another; without one the chain as it is. */
+  readonly default?: string | undefined;
 };
 
 /** One step of a fallback chain, resolved: which model of which provider at which price. */
@@ -132,7 +151,7 @@ export type AgentSpec = {
   readonly machine: string;
   /** The fallback chain. */
   readonly tiers: readonly TierSpec[];
-  /** Tiers that its machines call beside the chain: the judge's. */
+  /** Tiers that its machines call beside the chain: the judge's, the classifier's. */
   readonly helpers?: readonly TierSpec[];
   readonly tools: readonly AgentToolSpec[];
   readonly limits: Limits;
@@ -153,6 +172,8 @@ export type AgentSpec = {
   /** Micro-dollars. */
   readonly confirmAbove?: number;
   readonly parallelTools: number;
+  readonly route?: Route;
+  readonly sensitive?: true;
 };
 
 export type Agent = AgentOptions & { readonly kind: "agent" };

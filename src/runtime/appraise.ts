@@ -18,7 +18,7 @@ export function appraise(
   return (kind, input) => {
     const hash = inputHash(input);
     if (kind === "call") {
-      const problem = callProblem(input as CallInput, spec, sensitive, providers);
+      const problem = callProblem(input as CallInput, spec, sensitive || spec.sensitive === true, providers);
       return { class: "call", hash, ...(problem && { problem }) };
     }
     if (kind !== "tool") return { class: kind, hash };

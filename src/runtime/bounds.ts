@@ -17,11 +17,12 @@ import { agentMachine } from "../../machines/agent.ts";
 import { Uncapped, Unwalkable, type Walk, walk, worstOf } from "../../machines/bounds.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { policyOf } from "../../machines/request-policy.ts";
+import { routingMachine } from "../../machines/routing.ts";
 import { worstCase } from "../money/prices.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import { type AgentSpec, type Rates, type TierSpec, tiersOf } from "./agent.ts";
-import { type MachineInput, toolPolicy } from "./machine-input.ts";
+import { type MachineInput, routingInput, toolPolicy } from "./machine-input.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
 
@@ -87,7 +88,9 @@ const worst = new WeakMap<AgentSpec, Map<string, Unlimited>>();
 const keptWorstCases = 64;
 
 function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
-  const of = (price: (work: string) => number): number => worstInSteps(machine, spec, limits.max_steps, price);
+  const routing = routingWalk(spec);
+  const of = (price: (work: string) => number): number =>
+    worstInSteps(machine, spec, limits.max_steps, price) + (routing ? worstOf(routing, price) : 0);
   const only = (kind: string) => of((work) => (work === kind ? 1 : 0));
   const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perCall(tier, limits)]));
   const dearest = [...calls.values()].reduce(atLeast, noCall);
@@ -109,6 +112,14 @@ function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMach
     wall_ms: tools > 0 ? Number.POSITIVE_INFINITY : wall,
   };
 }
+
+/** What says where the chain begins, before the machine of the agent. A rule or a task only makes it shorter. */
+export function routingWalk(spec: AgentSpec): Walk | undefined {
+  if (!spec.route) return undefined;
+  const { classifier, default: otherwise } = spec.route;
+  return walk(routingMachine, { input: routingInput(spec, { classifier, default: otherwise }, []) });
+}
+
 const callPrefix = "call/";
 
 // --- one call

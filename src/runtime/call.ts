@@ -73,6 +73,15 @@ export class Call {
         call,
         shown: 0,
       };
+    // The supervisor has denied it already; this is the last door.
+    if (work.sensitive && !provider.selfHosted)
+      return {
+        code: "provider_rejected",
+        message: `this run is sensitive and ${provider.name} is not self-hosted`,
+        retryable: false,
+        call,
+        shown: 0,
+      };
     const key = `${provider.name} ${tier.model} ${provider.endpoint}`;
     const pass = deps.health.ask(key);
     if (pass === "no")

@@ -19,6 +19,7 @@ export function checkDefinition(
 ): void {
   checkFirstCall(spec, providers);
   checkConfidence(spec, providers);
+  checkSensitive(spec, providers);
   if (bounds === "strict") checkFits(spec, machine);
 }
 
@@ -56,6 +57,15 @@ function checkConfidence(spec: AgentSpec, providers: ReadonlyMap<string, Provide
         "tiers",
         `and the provider "${provider}" of its tier "${name}" tells no log-probabilities; put that tier last, or take another provider`,
       );
+}
+
+function checkSensitive(spec: AgentSpec, providers: ReadonlyMap<string, Provider>): void {
+  if (!spec.sensitive || spec.tiers.some(({ provider }) => providers.get(provider)?.selfHosted !== false)) return;
+  throw new EscapementError(
+    "invalid_request",
+    `agent "${spec.name}" is sensitive, and none of its tiers is self-hosted: give it one, or say self_hosted: true of a provider that is`,
+    { details: { path: "sensitive" } },
+  );
 }
 
 const capped = [

@@ -5,6 +5,7 @@
  *  1. Never less than what the run can take. Where tools may add to the conversation, or a session's earlier turns come before it, a
  *     call's input is its tier's whole context, as in the bounds.
  */
+import { classifierInstructions } from "../../machines/routing.ts";
 import type { CallInput } from "../../machines/work.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
@@ -44,7 +45,10 @@ export function estimate(
       ...(spec.outputSchema !== undefined && { structured: true }),
     };
     const judged = spec.judge ? 3 * spec.judge.criteria.length : 0;
-    const most = inputTokens(call, spec, provider) + judged + Math.max(0, calls - 1) * growth;
+    const { classifier } = spec.route ?? {};
+    const labels = Object.entries(classifier?.labels ?? {}).map(([name, label]) => ({ name, ...label }));
+    const classified = classifier ? 3 * classifierInstructions(labels).length : 0;
+    const most = inputTokens(call, spec, provider) + judged + classified + Math.max(0, calls - 1) * growth;
     return { ...tier, contextTokens: Math.min(tier.contextTokens ?? assumedContextTokens, most) };
   };
   const sizedTiers = new Map(tiersOf(spec).map((tier) => [tier.name, sized(tier)]));

@@ -147,7 +147,7 @@ export class Host {
       ...(idempotency && { idempotency }),
     };
     // A run with a session sees the turns before it, which are known only once it is its turn.
-    const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1), spec, undefined) : undefined;
+    const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1, false), spec, undefined) : undefined;
     return new Promise((resolve) => {
       this.journal.submit(entry, (result) => {
         if (result.type === "accepted") this.options.channel.publish(run, [Object.assign(fact, { run, seq: 1 }) as unknown as Fact]);
@@ -243,7 +243,9 @@ export class Host {
   // --- private
 
   private adopt(record: OwnedRecord, spec: AgentSpec, live: LiveRun | undefined, history?: readonly Message[]): OwnedRun {
-    const owned = new OwnedRun(record, spec, (observe) => live ?? this.liveRun(record.info, spec, history, observe), this.owning);
+    const info = marked(record);
+    const make = (observe?: (event: InspectionEvent) => void): LiveRun => live ?? this.liveRun(info, spec, history, observe);
+    const owned = new OwnedRun({ ...record, info }, spec, make, this.owning);
     this.runs.set(record.id, owned);
     return owned;
   }
@@ -257,13 +259,14 @@ export class Host {
 
   /** Starts a run of a session: with what was said before it. */
   private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
-    const history = info.session === undefined ? [] : await this.history(info);
-    const owned = this.adopt(newRecord(run, info, epoch), spec, undefined, history);
+    const before = info.session === undefined ? [] : await this.before(info);
+    const history = historyOf(before);
+    const owned = this.adopt(newRecord(run, info, epoch, before.some(isSensitive)), spec, undefined, history);
     owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
-  /** What was said in the session before this run, by this user: the last runs that ended with something said. */
-  private async history(info: RunInfo): Promise<readonly Message[]> {
+  /** The last runs that ended in the session before this run, by this user; the newest first. */
+  private async before(info: RunInfo): Promise<readonly RunRecord[]> {
     const before: RunRecord[] = [];
     for (let next: number | null | undefined; next !== null && before.length < sessionRuns; ) {
       const page = await this.options.store.list({
@@ -277,16 +280,7 @@ export class Host {
         if (row.info.user === info.user && hasEnded(row.status) && row.info.createdAt <= info.createdAt) before.push(row);
       next = page.next;
     }
-    const messages: Message[] = [];
-    for (const row of before.slice(0, sessionRuns).toReversed()) {
-      const { output } = row.progress;
-      if (output === undefined || output === null) continue;
-      messages.push(...messagesOf(row.info.input), {
-        role: "assistant",
-        content: typeof output === "string" ? output : JSON.stringify(output),
-      });
-    }
-    return messages;
+    return before.slice(0, sessionRuns);
   }
 
   private async take(options: { run?: string; limit: number; dead?: readonly string[] }): Promise<void> {
@@ -323,7 +317,7 @@ export class Host {
         await this.begin(record.id, record.info, spec, record.epoch, cancel && (cancel.value as { reason?: string }));
         return;
       }
-      const live = await replay(store, record, (history) => this.liveRun(record.info, spec, history as readonly Message[] | undefined));
+      const live = await replay(store, record, (history) => this.liveRun(marked(record), spec, history as readonly Message[] | undefined));
       if (this.closed) return;
       const owned = this.adopt(record, spec, live);
       owned.resume(record, inbox);
@@ -442,11 +436,32 @@ export class Host {
 
 const limitNano = ({ limits }: RunInfo): number => Math.round(limits.max_cost_microusd * 1_000);
 
-const newRecord = (id: string, info: RunInfo, epoch: number): OwnedRecord => ({
+/** What was said in those runs, the oldest first. */
+function historyOf(before: readonly RunRecord[]): readonly Message[] {
+  const messages: Message[] = [];
+  for (const row of before.toReversed()) {
+    const { output } = row.progress;
+    if (output === undefined || output === null) continue;
+    messages.push(...messagesOf(row.info.input), {
+      role: "assistant",
+      content: typeof output === "string" ? output : JSON.stringify(output),
+    });
+  }
+  return messages;
+}
+
+const isSensitive = ({ info, progress }: Pick<RunRecord, "info" | "progress">): boolean =>
+  info.sensitive === true || progress.sensitive === true;
+
+/** As its run is marked by now: a session passes the mark on. */
+const marked = (record: Pick<RunRecord, "info" | "progress">): RunInfo =>
+  isSensitive(record) ? { ...record.info, sensitive: true } : record.info;
+
+const newRecord = (id: string, info: RunInfo, epoch: number, isInherited: boolean): OwnedRecord => ({
   id,
   info,
   epoch,
-  progress: emptyProgress,
+  progress: isInherited ? { ...emptyProgress, sensitive: true } : emptyProgress,
   spentNano: 0,
   limitNano: limitNano(info),
   status: "running",

@@ -614,7 +614,7 @@ export class OwnedRun {
         run: this.id,
         ask,
         spec: this.spec,
-        sensitive: this.info.sensitive === true,
+        sensitive: this.info.sensitive === true || this.spec.sensitive === true,
         maxTokens: grant.maxTokens,
         holdNano: grant.holdNano,
         remainingMs: this.deadline - this.deps.scheduler.now(),

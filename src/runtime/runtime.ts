@@ -25,6 +25,7 @@ import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { Provider } from "../providers/provider.ts";
+import { isSensitive, textOf } from "../routing/rules.ts";
 import { damaged } from "../stores/damage.ts";
 import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentOptions, AgentSpec } from "./agent.ts";
@@ -189,7 +190,7 @@ export class Runtime implements Runs {
       ...(body.session !== undefined && { session: body.session }),
       ...(body.feature !== undefined && { feature: body.feature }),
       input,
-      ...(body.sensitive && { sensitive: true }),
+      ...(isMarked(body, defined.spec, input) && { sensitive: true }),
       limits,
       bounds: this.boundsOfStart(defined, limits, input, body),
       ...(body.metadata && { metadata: body.metadata as NonNullable<RunInfo["metadata"]> }),
@@ -618,6 +619,10 @@ function nameOf(input: Input): string {
   if (input.type === "progress") return `progress of ${input.ordinal}`;
   return input.type === "message" ? input.kind : input.type;
 }
+
+/** The mark only ever goes up: a client, the agent or one of its rules sets it, and nobody takes it away. */
+const isMarked = ({ sensitive }: StartBody, spec: AgentSpec, input: Json): boolean =>
+  sensitive === true || spec.sensitive === true || isSensitive(spec.route?.rules ?? [], () => textOf(input));
 
 /** A limit that is no positive number would be no limit. */
 function checkLimits(limits: NonNullable<StartBody["limits"]>): void {

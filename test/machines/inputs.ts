@@ -4,6 +4,7 @@ import { agentMachine } from "../../machines/agent.ts";
 import { type Message, type Walk, walk } from "../../machines/bounds.ts";
 import { breakerDefaults, breakerMachine } from "../../machines/breaker.ts";
 import { requestMachine } from "../../machines/request.ts";
+import { routingMachine } from "../../machines/routing.ts";
 import { defaultSupervision } from "../../machines/supervision.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
@@ -33,6 +34,12 @@ export const limits = {
   max_output_tokens: 100,
   deadline_ms: 1_000,
 } as const;
+
+const labels = [
+  { name: "chat", description: "small talk", tier: "a" },
+  { name: "An answer", description: "all else", tier: "b" },
+] as const;
+export const route = { messages, tiers: ["a", "b", "c"] } as const;
 
 const supervision = { ...defaultSupervision, max_restarts: 2 };
 
@@ -107,6 +114,17 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
     ],
   },
   {
+    name: "routing",
+    machine: routingMachine,
+    walks: () => [
+      walk(routingMachine, { input: route }),
+      walk(routingMachine, { input: { ...route, rule: { number: 1, answer: "Hello." } } }),
+      walk(routingMachine, { input: { ...route, rule: { number: 2, tier: "b" } } }),
+      walk(routingMachine, { input: { ...route, task: { name: "sum", tier: "c" } } }),
+      walk(routingMachine, { input: { ...route, classifier: { tier: "s", labels }, default: "c" } }),
+    ],
+  },
+  {
     name: "agent",
     machine: agentMachine,
     walks: () => [
@@ -137,6 +155,23 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
           limits,
           agent: { ...agent, maxSteps: 1, retries: 0, tools: [] } as unknown as Json,
           supervision: { ...supervision, agent: "restart", max_restarts: 1 },
+          confirm: 2_000,
+        },
+        messages: supervised,
+      }),
+      walk(supervisorMachine, {
+        input: {
+          limits,
+          agent: { ...agent, maxSteps: 1, retries: 0, tools: [] } as unknown as Json,
+          route: { ...route, classifier: { tier: "s", labels } },
+        },
+        messages: supervised,
+      }),
+      walk(supervisorMachine, {
+        input: {
+          limits,
+          agent: { ...agent, maxSteps: 1, retries: 0, tools: [] } as unknown as Json,
+          route: { ...route, rule: { number: 1, answer: "Hello." } },
           confirm: 2_000,
         },
         messages: supervised,

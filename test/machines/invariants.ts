@@ -4,6 +4,7 @@
  */
 import type { Path, PathStep } from "../../machines/bounds.ts";
 import type { RequestInput, RequestOutput } from "../../machines/request.ts";
+import type { RoutingInput, RoutingOutput } from "../../machines/routing.ts";
 import type { ToolUse, ToolUseOutput } from "../../machines/tool.ts";
 import type { Answer, AskOutput, CallInput, CallOutput, WorkError } from "../../machines/work.ts";
 import type { Message } from "../../src/protocol/messages.ts";
@@ -258,6 +259,24 @@ export const ofTools = {
   unknownIsDecidedByAPerson,
   modelGetsText,
 };
+
+// --- a route
+
+export const oneCallIsMadeAtMost: Invariant = (path) => (allCallsOf(path).length > 1 ? "it called twice" : null);
+
+/** The same tiers, each once: a worst case does not depend on the route. */
+export const chainKeepsItsTiers: Invariant = (path) => {
+  const { tiers } = path.input as RoutingInput;
+  const routed = (outputOf(path) as RoutingOutput).tiers;
+  return [...routed].sort().join() === [...tiers].sort().join() ? null : `${tiers} became ${routed}`;
+};
+
+export const rulesCostNothing: Invariant = (path) => {
+  const { rule, task } = path.input as RoutingInput;
+  return (rule || task) && allCallsOf(path).length > 0 ? "it called a classifier though a rule or a task had said the route" : null;
+};
+
+export const ofRoutes = { endsOnce, endSaysItsState, endLeavesNothingAsked, oneCallIsMadeAtMost, chainKeepsItsTiers, rulesCostNothing };
 
 // --- an agent
 

@@ -6,6 +6,7 @@ import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
 import { breakerMachine } from "../../machines/breaker.ts";
 import { requestMachine } from "../../machines/request.ts";
+import { routingMachine } from "../../machines/routing.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
 
@@ -13,6 +14,7 @@ const machines: { readonly [file: string]: AnyStateMachine } = {
   "agent.ts": agentMachine,
   "breaker.ts": breakerMachine,
   "request.ts": requestMachine,
+  "routing.ts": routingMachine,
   // Its placeholder of an agent is typed as what is relied on.
   "supervisor.ts": supervisorMachine as unknown as AnyStateMachine,
   "tool.ts": toolMachine,
