@@ -66,9 +66,21 @@ const timeouts = z.strictObject({
   total_ms: positive.optional(),
 });
 
-export const tierSettings = z.strictObject({
+const tierRoute = z.strictObject({
   provider: name,
   model: z.string().min(1),
+  /** Its share of the calls, beside the others' weights; 1. */
+  weight: z.number().positive().max(1_000_000).optional(),
+  price: priceSetting.optional(),
+});
+export type TierRouteSettings = z.infer<typeof tierRoute>;
+
+export const tierSettings = z.strictObject({
+  /** One provider and model, or `routes`. */
+  provider: name.optional(),
+  model: z.string().min(1).optional(),
+  /** Several providers, models or keys that share the tier's calls. */
+  routes: z.array(tierRoute).min(1).max(16).optional(),
   price: priceSetting.optional(),
   /** What the model can produce in one call; 16,384. */
   max_output_tokens: positive.optional(),

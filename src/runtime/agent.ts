@@ -104,6 +104,7 @@ export type Route = {
 /** One step of a fallback chain, resolved: which model of which provider at which price. */
 export type TierSpec = {
   readonly name: string;
+  /** Of the first route, where there are several. */
   readonly provider: string;
   readonly model: string;
   /** Nano-dollars a token; may be fractions, costs are rounded up. */
@@ -116,7 +117,16 @@ export type TierSpec = {
   readonly timeouts: Timeouts;
   /** Instead of the agent's. */
   readonly instructions?: string;
+  /** Several providers, models or keys that share its calls. */
+  readonly routes?: readonly TierRoute[];
 };
+
+/** One of the ways in which a tier can be called. */
+export type TierRoute = Pick<TierSpec, "provider" | "model" | "price"> & {
+  /** Its share of the calls, beside the others' weights; 1. */
+  readonly weight?: number;
+};
+export const routesOf = (tier: TierSpec): readonly TierRoute[] => tier.routes ?? [tier];
 
 /** Every tier that a machine of this agent may name. */
 export const tiersOf = (spec: AgentSpec): readonly TierSpec[] => (spec.helpers ? [...spec.tiers, ...spec.helpers] : spec.tiers);

@@ -3,9 +3,9 @@ import type { CallInput, ToolInput } from "../../machines/work.ts";
 import { type ErrorBody, errorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { AgentSpec } from "./agent.ts";
+import { type AgentSpec, routesOf } from "./agent.ts";
 import { inputHash } from "./input-hash.ts";
-import { inputTokens, tierOf } from "./reserve.ts";
+import { tierOf, worstOfCall } from "./reserve.ts";
 import type { Appraise } from "./run.ts";
 import type { Tool } from "./tool.ts";
 
@@ -42,18 +42,18 @@ function toolProblem(use: ToolInput, tool: Tool | undefined, spec: AgentSpec): E
 function callProblem(input: CallInput, spec: AgentSpec, sensitive: boolean, providers: ReadonlyMap<string, Provider>): ErrorBody | null {
   if (input.cached) return null;
   const tier = tierOf(spec, input.tier);
-  const provider = tier && providers.get(tier.provider);
+  const there = tier ? routesOf(tier).filter(({ provider }) => providers.has(provider)) : [];
   // The interpreter answers for a provider that this process does not have: another one may.
-  if (!tier || !provider) return null;
-  if (sensitive && !provider.selfHosted) {
+  if (!tier || there.length === 0) return null;
+  if (sensitive && !there.some(({ provider }) => providers.get(provider)?.selfHosted)) {
     return errorBody(
       "provider_rejected",
-      `this run is sensitive and ${provider.name} is not self-hosted; give the agent a self-hosted tier`,
+      `this run is sensitive and ${providers.get(tier.provider)?.name ?? tier.provider} is not self-hosted; give the agent a self-hosted tier`,
       { details: { reason: "sensitive" } },
     );
   }
   if (tier.contextTokens === undefined) return null;
-  const tokens = inputTokens(input, spec, provider);
+  const tokens = worstOfCall(input, spec, tier, providers)?.inputTokens ?? 0;
   if (tokens < tier.contextTokens) return null;
   return errorBody(
     "context_too_long",

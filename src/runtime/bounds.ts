@@ -21,7 +21,7 @@ import { routingMachine } from "../../machines/routing.ts";
 import { worstCase } from "../money/prices.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
-import { type AgentSpec, type Rates, type TierSpec, tiersOf } from "./agent.ts";
+import { type AgentSpec, type Rates, routesOf, type TierSpec, tiersOf } from "./agent.ts";
 import { type MachineInput, routingInput, toolPolicy } from "./machine-input.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
@@ -136,13 +136,15 @@ const atLeast = (a: PerCall, b: PerCall): PerCall => ({
 function perCall(tier: TierSpec, limits: Limits): PerCall {
   const inputTokens = tier.contextTokens ?? assumedContextTokens;
   const outputTokens = Math.min(limits.max_output_tokens, tier.maxOutputTokens);
-  const { inputNano, outputNanoPerToken } = worstCase(tier.price, inputTokens);
+  const each = routesOf(tier).map(({ price }) => worstCase(price, inputTokens));
+  const inputNano = Math.max(...each.map((worst) => worst.inputNano));
+  const outputNanoPerToken = Math.max(...each.map((worst) => worst.outputNanoPerToken));
   return { inputTokens, outputTokens, costNano: inputNano + Math.ceil(outputTokens * outputNanoPerToken), ms: tier.timeouts.total };
 }
 
 /** Tokens that a budget pays for at the cheapest rate; without end where one is free. */
 function affordable(budgetNano: number, tiers: readonly TierSpec[], rate: (rates: Rates) => number): number {
-  const cheapest = Math.min(...tiers.flatMap(({ price }) => [price, ...(price.long ?? [])].map(rate)));
+  const cheapest = Math.min(...tiers.flatMap(routesOf).flatMap(({ price }) => [price, ...(price.long ?? [])].map(rate)));
   return cheapest > 0 ? Math.floor(budgetNano / cheapest) : Number.POSITIVE_INFINITY;
 }
 

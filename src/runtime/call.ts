@@ -5,25 +5,21 @@
 import * as Effect from "effect/Effect";
 import type { z } from "zod";
 import type { CallInput, CallOutput, WorkError } from "../../machines/work.ts";
-import type { Health } from "../limits/health.ts";
-import type { RetryBudget } from "../limits/retry-budget.ts";
 import { costNano, worstCase } from "../money/prices.ts";
 import { countText } from "../money/tokens.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
-import type { AgentSpec, TierSpec } from "./agent.ts";
+import { type AdmissionDeps, type Admitted, admit } from "./admission.ts";
+import type { AgentSpec, TierRoute, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
 import type { Account } from "./run.ts";
 import { looseJson, maxProblemLength, parseAnswer } from "./structured.ts";
 import { type Complaints, type Validator, validate } from "./validator.ts";
 
-export type CallDeps = {
-  readonly providers: ReadonlyMap<string, Provider>;
-  readonly health: Health;
-  readonly retries: RetryBudget;
+export type CallDeps = AdmissionDeps & {
   /** The schema that validates a structured answer of this agent. */
   readonly answerSchema: (spec: AgentSpec) => z.ZodType | undefined;
   readonly validatorsOf: (spec: AgentSpec) => readonly Validator[];
@@ -44,6 +40,7 @@ export class Call {
   private readonly report: Reporter;
   private readonly input: CallInput;
   private readonly tier: TierSpec;
+  private readonly route: TierRoute;
   private readonly provider: Provider;
   private readonly key: string;
   private readonly startedAt: number;
@@ -63,61 +60,24 @@ export class Call {
   /** The call, ready to begin; or the error as which it ends without having been made. */
   static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter): Call | WorkError {
     const tier = tierOf(work.spec, input.tier);
-    const provider = tier && deps.providers.get(tier.provider);
-    const call = callId(work.ask.ordinal);
-    if (!tier || !provider)
-      return {
-        code: "provider_rejected",
-        message: `the tier "${input.tier}" has no provider in this process; configure "${tier?.provider ?? input.tier}"`,
-        retryable: false,
-        call,
-        shown: 0,
-      };
-    // The supervisor has denied it already; this is the last door.
-    if (work.sensitive && !provider.selfHosted)
-      return {
-        code: "provider_rejected",
-        message: `this run is sensitive and ${provider.name} is not self-hosted`,
-        retryable: false,
-        call,
-        shown: 0,
-      };
-    const key = `${provider.name} ${tier.model} ${provider.endpoint}`;
-    const pass = deps.health.ask(key);
-    if (pass === "no")
-      return {
-        code: "provider_unavailable",
-        message: `the breaker of ${provider.name}/${tier.model} is open`,
-        retryable: false,
-        call,
-        shown: 0,
-        details: { reason: "breaker" },
-      };
-    if (!deps.retries.take(provider.name, input.retry)) {
-      if (pass === "probe") deps.health.report(key, "neutral");
-      return {
-        code: "provider_unavailable",
-        message: `the retry budget of ${provider.name} is used up`,
-        retryable: false,
-        call,
-        shown: 0,
-        details: { reason: "retry_budget" },
-      };
-    }
-    return new Call(deps, work, report, { input, tier, provider, key });
+    const admitted = admit(deps, work, input, tier);
+    if ("code" in admitted) return { ...admitted, call: callId(work.ask.ordinal), shown: 0 };
+    // What has a route has a tier.
+    return new Call(deps, work, report, { input, tier: tier as TierSpec, ...admitted });
   }
 
   private constructor(
     deps: CallDeps,
     work: Work,
     report: Reporter,
-    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string },
+    found: Admitted & { readonly input: CallInput; readonly tier: TierSpec },
   ) {
     this.deps = deps;
     this.work = work;
     this.report = report;
     this.input = found.input;
     this.tier = found.tier;
+    this.route = found.route;
     this.provider = found.provider;
     this.key = found.key;
     this.isHeld = work.spec.stream === "checked" && found.input.for === "answer";
@@ -159,7 +119,7 @@ export class Call {
   account(): Account {
     const outputTokens = this.streamedTokens();
     const counted = this.begun ? this.countedInput() : 0;
-    const { inputNano, outputNanoPerToken } = worstCase(this.tier.price, counted);
+    const { inputNano, outputNanoPerToken } = worstCase(this.route.price, counted);
     const costNano = Math.min(this.work.holdNano, inputNano + Math.ceil(outputTokens * outputNanoPerToken));
     return this.accounted({ costNano, inputTokens: counted, cachedTokens: 0, outputTokens, estimated: this.begun });
   }
@@ -289,7 +249,7 @@ export class Call {
   // --- money
 
   private chargedFor(end: ProviderEnd): Account {
-    const cost = end.usage && costNano(this.tier.price, end.usage);
+    const cost = end.usage && costNano(this.route.price, end.usage);
     // A bill beyond what can be counted is none: as if no usage had been told.
     if (end.usage && Number.isSafeInteger(cost)) {
       const { inputTokens: input, cachedTokens, outputTokens } = end.usage;
@@ -305,7 +265,7 @@ export class Call {
     if (end.unsent || end.rejected)
       return this.accounted({ costNano: 0, inputTokens: 0, cachedTokens: 0, outputTokens: 0, estimated: false, model: end.model });
     // An answer without usage, or a call that may have been answered unseen: what was reserved. A cut stream: what was streamed.
-    if (end.error && this.tier.stream) return { ...this.account(), model: end.model || this.tier.model };
+    if (end.error && this.tier.stream) return { ...this.account(), model: end.model || this.route.model };
     return this.accounted({
       costNano: this.work.holdNano,
       inputTokens: this.countedInput(),
@@ -320,14 +280,14 @@ export class Call {
     const now = this.deps.clock();
     return {
       ...part,
-      model: part.model || this.tier.model,
+      model: part.model || this.route.model,
       durationMs: Math.round(now - this.startedAt),
       ...(this.firstAt !== undefined && { ttftMs: Math.round(this.firstAt - this.startedAt) }),
     };
   }
 
   private countedInput(): number {
-    return inputTokens(this.input, this.work.spec, this.provider);
+    return inputTokens(this.input, this.work.spec, this.provider, this.route.model);
   }
 
   private streamedTokens(): number {
@@ -336,11 +296,11 @@ export class Call {
   }
 
   private request(): ProviderRequest {
-    const { input, tier, work } = this;
+    const { input, route, tier, work } = this;
     const instructions = instructionsOf(input, work.spec);
     const tools = visibleTools(work.spec, input.tools);
     return {
-      model: tier.model,
+      model: route.model,
       ...(instructions !== "" && { instructions }),
       messages: input.messages,
       ...(tools && { tools }),

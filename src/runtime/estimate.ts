@@ -13,7 +13,7 @@ import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, type TierSpec, tiersOf } from "./agent.ts";
 import { assumedContextTokens, boundsOf } from "./bounds.ts";
 import { messagesOf } from "./machine-input.ts";
-import { inputTokens } from "./reserve.ts";
+import { worstOfCall } from "./reserve.ts";
 import { maxProblemLength } from "./structured.ts";
 
 /** A text that is told again may be cut into other tokens than it was made of: a quarter more. */
@@ -33,8 +33,6 @@ export function estimate(
   // Each further call may bring an answer, told again, and what is wrong with it: three bytes a character at most.
   const growth = Math.ceil(limits.max_output_tokens * retold) + 3 * maxProblemLength + words;
   const sized = (tier: TierSpec): TierSpec => {
-    const provider = providers.get(tier.provider);
-    if (!provider) return tier;
     const call: CallInput = {
       for: "answer",
       step: 1,
@@ -48,7 +46,9 @@ export function estimate(
     const { classifier } = spec.route ?? {};
     const labels = Object.entries(classifier?.labels ?? {}).map(([name, label]) => ({ name, ...label }));
     const classified = classifier ? 3 * classifierInstructions(labels).length : 0;
-    const most = inputTokens(call, spec, provider) + judged + classified + Math.max(0, calls - 1) * growth;
+    const asked = worstOfCall(call, spec, tier, providers);
+    if (!asked) return tier;
+    const most = asked.inputTokens + judged + classified + Math.max(0, calls - 1) * growth;
     return { ...tier, contextTokens: Math.min(tier.contextTokens ?? assumedContextTokens, most) };
   };
   const sizedTiers = new Map(tiersOf(spec).map((tier) => [tier.name, sized(tier)]));

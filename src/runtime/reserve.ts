@@ -5,7 +5,7 @@ import { worstCase } from "../money/prices.ts";
 import { countInput } from "../money/tokens.ts";
 import type { Provider, ToolSpec } from "../providers/provider.ts";
 import type { Reserve, RunInfo } from "../stores/store.ts";
-import type { AgentSpec, TierSpec } from "./agent.ts";
+import { type AgentSpec, routesOf, type TierSpec } from "./agent.ts";
 import type { AskOf } from "./run.ts";
 
 /** Undefined: the ask needs no money because it will not be performed (unknown tier; the interpreter says so). */
@@ -41,18 +41,40 @@ export const instructionsOf = (input: CallInput, spec: AgentSpec): string =>
   input.instructions ?? tierOf(spec, input.tier)?.instructions ?? spec.instructions;
 
 /** Upper bound of a call's input tokens. */
-export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provider): number {
+export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provider, model = tierOf(spec, input.tier)?.model): number {
   const tools = visibleTools(spec, input.tools);
   return countInput(
     {
       instructions: instructionsOf(input, spec),
       messages: input.messages,
-      model: tierOf(spec, input.tier)?.model,
+      model,
       ...(tools && { tools }),
       ...(input.structured && spec.outputSchema !== undefined && { schema: { name: "answer", schema: spec.outputSchema } }),
     },
     provider.tokenizer,
   );
+}
+
+/** What a call may cost at most whichever of its tier's routes it takes; undefined where this process has none of their providers. */
+export function worstOfCall(
+  input: CallInput,
+  spec: AgentSpec,
+  tier: TierSpec,
+  providers: ReadonlyMap<string, Provider>,
+): (Pick<Reserve, "inputNano" | "outputNanoPerToken"> & { readonly inputTokens: number }) | undefined {
+  let worst: { inputNano: number; outputNanoPerToken: number; inputTokens: number } | undefined;
+  for (const { provider: name, model, price } of routesOf(tier)) {
+    const provider = providers.get(name);
+    if (!provider) continue;
+    const tokens = inputTokens(input, spec, provider, model);
+    const { inputNano, outputNanoPerToken } = worstCase(price, tokens);
+    worst = {
+      inputNano: Math.max(inputNano, worst?.inputNano ?? 0),
+      outputNanoPerToken: Math.max(outputNanoPerToken, worst?.outputNanoPerToken ?? 0),
+      inputTokens: Math.max(tokens, worst?.inputTokens ?? 0),
+    };
+  }
+  return worst;
 }
 
 /** `now` in ms since the epoch. */
@@ -62,11 +84,10 @@ export function reserving(providers: ReadonlyMap<string, Provider>, budgets: Bud
     // What is told from a cache costs nothing.
     if (input.cached) return undefined;
     const tier = tierOf(spec, input.tier);
-    const provider = tier && providers.get(tier.provider);
-    if (!tier || !provider) return undefined;
+    const worst = tier && worstOfCall(input, spec, tier, providers);
+    if (!tier || !worst) return undefined;
     const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens);
-    const tokens = inputTokens(input, spec, provider);
     const meters = metersOf(budgets, info, now());
-    return { ...worstCase(tier.price, tokens), inputTokens: tokens, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
+    return { ...worst, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
   };
 }

@@ -12,6 +12,7 @@ import { supervisorMachine } from "../../machines/supervisor.ts";
 import type { Channel } from "../channels/channel.ts";
 import { Health } from "../limits/health.ts";
 import { RetryBudget } from "../limits/retry-budget.ts";
+import { Spread } from "../limits/spread.ts";
 import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
 import type { Budget } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
@@ -159,6 +160,7 @@ export class Runtime implements Runs {
           providers: options.providers,
           health: this.breakers,
           retries: new RetryBudget(clock),
+          spread: new Spread(() => this.scheduler.random()),
           answerSchema: (spec) => this.answerSchema(spec),
           validatorsOf: (spec) => this.validators(spec),
           clock,
