@@ -43,6 +43,7 @@ const rules: Record<string, readonly string[]> = {
   "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
   "src/routing/": ["src/routing/", "src/protocol/", "re2js", "node:"],
+  "src/safety/": ["src/safety/", "src/protocol/"],
   "src/client/": ["src/client/", "type:src/protocol/"],
   "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
   "src/runtime/": [
@@ -54,6 +55,7 @@ const rules: Record<string, readonly string[]> = {
     "src/limits/",
     "src/money/",
     "src/routing/",
+    "src/safety/",
     "type:src/",
     "xstate",
     "effect",

@@ -93,6 +93,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...(options.confirm_above_microusd !== undefined && { confirmAbove: options.confirm_above_microusd }),
     parallelTools: options.parallel_tools ?? 4,
     ...(options.route && { route: checkedRoute(options, tiers) }),
+    ...(options.anonymise && { anonymise: options.anonymise }),
     ...(options.sensitive && { sensitive: true }),
   };
 }

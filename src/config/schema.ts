@@ -86,6 +86,8 @@ export const tierSettings = z.strictObject({
   max_output_tokens: positive.optional(),
   context_tokens: positive.optional(),
   stream: z.boolean().optional(),
+  /** Names, mails and long numbers go out as placeholders, and come back in the answer. */
+  anonymise: z.boolean().optional(),
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
   parameters: z.record(z.string(), z.json()).optional(),
   timeouts: timeouts.optional(),
@@ -166,6 +168,7 @@ const agentSettings = z.strictObject({
   bounds: z.enum(["cut", "strict"]).optional(),
   route: route.optional(),
   sensitive: z.boolean().optional(),
+  anonymise: z.strictObject({ names: z.array(z.string().min(2).max(100)).max(1_000) }).optional(),
   machine: z.string().optional(),
 });
 

@@ -93,6 +93,7 @@ export function createTier(
     ...(settings.parameters && { parameters: settings.parameters as { readonly [key: string]: Json } }),
     timeouts: timeoutsFrom(settings.timeouts ?? {}, timeoutsOf(stream)),
     ...(settings.routes && { routes }),
+    ...(settings.anonymise && { anonymise: true }),
   };
 }
 

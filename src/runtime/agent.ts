@@ -83,6 +83,8 @@ export type AgentOptions = {
   readonly route?: Route;
   /** All its runs only reach self-hosted models. */
   readonly sensitive?: boolean;
+  /** At anonymised tiers these names are hidden, beside what is found by its form. */
+  readonly anonymise?: { readonly names: readonly string[] };
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
 };
@@ -119,6 +121,8 @@ export type TierSpec = {
   readonly instructions?: string;
   /** Several providers, models or keys that share its calls. */
   readonly routes?: readonly TierRoute[];
+  /** Names, mails and long numbers go out as placeholders. */
+  readonly anonymise?: true;
 };
 
 /** One of the ways in which a tier can be called. */
@@ -184,6 +188,7 @@ export type AgentSpec = {
   readonly parallelTools: number;
   readonly route?: Route;
   readonly sensitive?: true;
+  readonly anonymise?: { readonly names: readonly string[] };
 };
 
 export type Agent = AgentOptions & { readonly kind: "agent" };

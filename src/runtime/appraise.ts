@@ -4,6 +4,7 @@ import { type ErrorBody, errorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, routesOf } from "./agent.ts";
+import { hasImages } from "./covered.ts";
 import { inputHash } from "./input-hash.ts";
 import { tierOf, worstOfCall } from "./reserve.ts";
 import type { Appraise } from "./run.ts";
@@ -51,6 +52,11 @@ function callProblem(input: CallInput, spec: AgentSpec, sensitive: boolean, prov
       `this run is sensitive and ${providers.get(tier.provider)?.name ?? tier.provider} is not self-hosted; give the agent a self-hosted tier`,
       { details: { reason: "sensitive" } },
     );
+  }
+  if (tier.anonymise && hasImages(input)) {
+    return errorBody("provider_rejected", `the tier "${tier.name}" is anonymised, and images cannot be; send none, or add another tier`, {
+      details: { reason: "anonymise" },
+    });
   }
   if (tier.contextTokens === undefined) return null;
   const tokens = worstOfCall(input, spec, tier, providers)?.inputTokens ?? 0;

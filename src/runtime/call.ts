@@ -10,11 +10,13 @@ import { countText } from "../money/tokens.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
+import type { ToolRequest } from "../protocol/messages.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
+import { type Anonymiser, Restorer } from "../safety/anonymiser.ts";
 import { type AdmissionDeps, type Admitted, admit } from "./admission.ts";
 import type { AgentSpec, TierRoute, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
-import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
+import { inputTokens, tierOf, visibleTools, wordsOf } from "./reserve.ts";
 import type { Account } from "./run.ts";
 import { looseJson, maxProblemLength, parseAnswer } from "./structured.ts";
 import { type Complaints, type Validator, validate } from "./validator.ts";
@@ -32,6 +34,11 @@ const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "inte
 
 /** More characters than this a token, and the output is counted while it streams: it may have passed its hold. */
 const charsPerToken = 8;
+
+type Cover = { readonly anonymiser: Anonymiser; readonly text: Restorer; readonly reasoning: Restorer };
+
+const uncovered = (tools: readonly ToolRequest[], { anonymiser }: Cover): readonly ToolRequest[] =>
+  tools.map((tool) => ({ ...tool, input: anonymiser.restoreIn(tool.input) }));
 
 /** A call on its way; {@link Call.account} says at any time what it has cost. */
 export class Call {
@@ -54,6 +61,8 @@ export class Call {
   private begun = false;
   /** Nothing of it is told before it has passed its checks. */
   private readonly isHeld: boolean;
+  /** What hides and what puts back, at an anonymised tier. */
+  private readonly cover: Cover | undefined;
   /** From this length of the text on, the object so far is told again. */
   private nextPartial = 1;
 
@@ -81,6 +90,12 @@ export class Call {
     this.provider = found.provider;
     this.key = found.key;
     this.isHeld = work.spec.stream === "checked" && found.input.for === "answer";
+    const { anonymiser } = wordsOf(found.input, work.spec);
+    this.cover = anonymiser && {
+      anonymiser,
+      text: new Restorer(anonymiser, found.input.structured === true),
+      reasoning: new Restorer(anonymiser, false),
+    };
     this.startedAt = deps.clock();
   }
 
@@ -132,11 +147,16 @@ export class Call {
       return;
     }
     this.firstAt ??= this.deps.clock();
-    if (type === "text") this.show(text);
-    else {
-      this.reasoning += text;
-      this.report.reasoning(text);
-    }
+    if (this.cover) this.hidden += text;
+    const told = this.cover ? this.cover[type].push(text) : text;
+    if (type === "text") this.show(told);
+    else this.think(told);
+  }
+
+  private think(text: string): void {
+    if (text === "") return;
+    this.reasoning += text;
+    this.report.reasoning(text);
   }
 
   private show(text: string): void {
@@ -163,11 +183,15 @@ export class Call {
 
   private isWithinHold(): boolean {
     const { maxTokens } = this.work;
-    const length = this.text.length + this.reasoning.length + this.hidden.length;
+    const length = this.output.reduce((sum, text) => sum + text.length, 0);
     return length <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
   }
 
   private ended(end: ProviderEnd): Effect.Effect<Outcome> {
+    if (this.cover) {
+      this.think(this.cover.reasoning.end());
+      this.show(this.cover.text.end());
+    }
     if (this.half !== "") {
       // The other half never came; alone it is no character.
       this.half = "";
@@ -206,7 +230,7 @@ export class Call {
       // `error` has an error, handled above.
       finish: end.finish as CallOutput["finish"],
       text: this.text,
-      ...(end.tools?.length && { tools: end.tools }),
+      ...(end.tools?.length && { tools: this.cover ? uncovered(end.tools, this.cover) : end.tools }),
       ...(end.opaque && { opaque: end.opaque }),
       ...(fault === undefined ? structured : { problem: fault }),
       ...(notes && { notes }),
@@ -292,17 +316,22 @@ export class Call {
 
   private streamedTokens(): number {
     const { tokenizer } = this.provider;
-    return [this.text, this.reasoning, this.hidden].reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+    return this.output.reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+  }
+
+  /** What the model has put out, as it came. Where something was put back, that is not what came. */
+  private get output(): readonly string[] {
+    return this.cover ? [this.hidden] : [this.text, this.reasoning, this.hidden];
   }
 
   private request(): ProviderRequest {
     const { input, route, tier, work } = this;
-    const instructions = instructionsOf(input, work.spec);
+    const { instructions, messages } = wordsOf(input, work.spec);
     const tools = visibleTools(work.spec, input.tools);
     return {
       model: route.model,
       ...(instructions !== "" && { instructions }),
-      messages: input.messages,
+      messages,
       ...(tools && { tools }),
       maxOutputTokens: work.maxTokens,
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),

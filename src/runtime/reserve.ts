@@ -6,6 +6,7 @@ import { countInput } from "../money/tokens.ts";
 import type { Provider, ToolSpec } from "../providers/provider.ts";
 import type { Reserve, RunInfo } from "../stores/store.ts";
 import { type AgentSpec, routesOf, type TierSpec } from "./agent.ts";
+import { type Covered, covered } from "./covered.ts";
 import type { AskOf } from "./run.ts";
 
 /** Undefined: the ask needs no money because it will not be performed (unknown tier; the interpreter says so). */
@@ -40,13 +41,18 @@ export const tierOf = (spec: AgentSpec, name: string): TierSpec | undefined =>
 export const instructionsOf = (input: CallInput, spec: AgentSpec): string =>
   input.instructions ?? tierOf(spec, input.tier)?.instructions ?? spec.instructions;
 
+/** What a call says: at an anonymised tier with placeholders. */
+export function wordsOf(input: CallInput, spec: AgentSpec): Pick<Covered, "instructions" | "messages"> & Partial<Covered> {
+  const instructions = instructionsOf(input, spec);
+  return tierOf(spec, input.tier)?.anonymise ? covered(input, spec, instructions) : { instructions, messages: input.messages };
+}
+
 /** Upper bound of a call's input tokens. */
 export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provider, model = tierOf(spec, input.tier)?.model): number {
   const tools = visibleTools(spec, input.tools);
   return countInput(
     {
-      instructions: instructionsOf(input, spec),
-      messages: input.messages,
+      ...wordsOf(input, spec),
       model,
       ...(tools && { tools }),
       ...(input.structured && spec.outputSchema !== undefined && { schema: { name: "answer", schema: spec.outputSchema } }),
