@@ -630,7 +630,7 @@ function requestOutput(context: Context): RequestOutput {
     status,
     text: answer || text !== "" ? text : null,
     ...(answer?.value !== undefined && { value: answer.value as Json }),
-    ...(status === "done" && { tier: hit?.tier ?? tierName(context) }),
+    ...(status === "done" && { tier: hit?.tier ?? answer?.tier ?? tierName(context) }),
     ...(status === "done" && hit && { cached: true }),
     ...(status !== "done" && { error: endError(context) }),
     tools,

@@ -32,6 +32,8 @@ export type WorkAsked = {
   readonly isStep: boolean;
   /** A call that is told from a cache: it reaches no provider, and counts as none. */
   readonly isCached?: boolean;
+  /** Calls to providers that it may become: two where it is hedged; 1. */
+  readonly calls?: number;
   /** A wait before a failed child begins anew. */
   readonly isRestart?: boolean;
   /** What the runtime found wrong with it (no such tool, arguments that do not fit, no price): it will be denied. */
@@ -101,7 +103,8 @@ function denial({ limits, meters, restarts, supervision = defaultSupervision }: 
   if (asked.problem) return { error: asked.problem };
   if (asked.kind === "call") {
     if (asked.isStep && meters.steps >= limits.max_steps) return over("steps", meters.steps, limits.max_steps, "steps");
-    if (!asked.isCached && meters.calls >= limits.max_calls) return over("calls", meters.calls, limits.max_calls, "calls");
+    if (!asked.isCached && meters.calls + (asked.calls ?? 1) > limits.max_calls)
+      return over("calls", meters.calls, limits.max_calls, "calls");
   }
   return null;
 }
@@ -132,9 +135,9 @@ export const supervisorMachine = setup({
   },
   actions: {
     count: assign({
-      meters: ({ context: { meters } }, { asked: { kind, isStep, isCached } }: { asked: WorkAsked }) =>
+      meters: ({ context: { meters } }, { asked: { kind, isStep, isCached, calls = 1 } }: { asked: WorkAsked }) =>
         kind === "call"
-          ? { ...meters, calls: meters.calls + (isCached ? 0 : 1), steps: meters.steps + (isStep ? 1 : 0) }
+          ? { ...meters, calls: meters.calls + (isCached ? 0 : calls), steps: meters.steps + (isStep ? 1 : 0) }
           : kind === "tool"
             ? { ...meters, tool_calls: meters.tool_calls + 1 }
             : meters,

@@ -52,6 +52,8 @@ export type CallOutput = {
   readonly problem?: string;
   /** What validators that do not block have found. */
   readonly notes?: readonly { readonly validator: string; readonly problem: string }[];
+  /** The tier that answered, where it is another than was asked for (a hedge). */
+  readonly tier?: string;
   /** How sure the model was, 0 to 1; only where it was asked for and the provider told it. */
   readonly confidence?: number;
   /** Its text was held back: nobody has seen it (`stream: "checked"`). */

@@ -122,7 +122,11 @@ function helpersOf({ name, judge, route }: AgentOptions, chain: readonly TierSpe
   if (judge) wanted.set(judge.tier, "judge.tier");
   if (route?.classifier) wanted.set(route.classifier.tier, "route.classifier.tier");
   for (const { name: used } of chain) wanted.delete(used);
-  return [...wanted].map(([tier, path]) => tierNamed(name, path, tier, all));
+  const helpers = [...wanted].map(([tier, path]) => tierNamed(name, path, tier, all));
+  for (const { name: hedged, hedge } of [...chain, ...helpers])
+    if (hedge && ![...chain, ...helpers].some((tier) => tier.name === hedge.tier))
+      helpers.push(tierNamed(name, `tiers.${hedged}.hedge.tier`, hedge.tier, all));
+  return helpers;
 }
 
 /** What follows a broken or a cut answer; the defaults are left out. */

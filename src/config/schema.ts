@@ -86,6 +86,8 @@ export const tierSettings = z.strictObject({
   max_output_tokens: positive.optional(),
   context_tokens: positive.optional(),
   stream: z.boolean().optional(),
+  /** When no token has come after that long, a call of the other tier begins too; the first that gives one wins. */
+  hedge: z.strictObject({ after_ms: positive, tier: name }).optional(),
   /** Names, mails and long numbers go out as placeholders, and come back in the answer. */
   anonymise: z.boolean().optional(),
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */

@@ -93,8 +93,16 @@ export function createTier(
     ...(settings.parameters && { parameters: settings.parameters as { readonly [key: string]: Json } }),
     timeouts: timeoutsFrom(settings.timeouts ?? {}, timeoutsOf(stream)),
     ...(settings.routes && { routes }),
+    ...(settings.hedge && { hedge: hedgeIn(name, settings.hedge) }),
     ...(settings.anonymise && { anonymise: true }),
   };
+}
+
+function hedgeIn(tier: string, hedge: NonNullable<TierSettings["hedge"]>): NonNullable<TierSpec["hedge"]> {
+  if (hedge.tier !== tier) return { afterMs: hedge.after_ms, tier: hedge.tier };
+  throw new EscapementError("invalid_request", `tiers.${tier}.hedge.tier: a tier cannot hedge itself; name another one`, {
+    details: { path: `tiers.${tier}.hedge.tier` },
+  });
 }
 
 function routesIn(tier: string, { provider, model, price, routes }: TierSettings): readonly TierRouteSettings[] {

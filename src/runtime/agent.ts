@@ -121,6 +121,8 @@ export type TierSpec = {
   readonly instructions?: string;
   /** Several providers, models or keys that share its calls. */
   readonly routes?: readonly TierRoute[];
+  /** When no token has come after that many milliseconds, a call of the other tier begins; the first that gives one wins. */
+  readonly hedge?: { readonly afterMs: number; readonly tier: string };
   /** Names, mails and long numbers go out as placeholders. */
   readonly anonymise?: true;
 };
@@ -165,7 +167,7 @@ export type AgentSpec = {
   readonly machine: string;
   /** The fallback chain. */
   readonly tiers: readonly TierSpec[];
-  /** Tiers that its machines call beside the chain: the judge's, the classifier's. */
+  /** Tiers that its machines call beside the chain: the judge's, the classifier's, those that hedge others. */
   readonly helpers?: readonly TierSpec[];
   readonly tools: readonly AgentToolSpec[];
   readonly limits: Limits;

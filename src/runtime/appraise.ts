@@ -6,7 +6,7 @@ import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, routesOf } from "./agent.ts";
 import { hasImages } from "./covered.ts";
 import { inputHash } from "./input-hash.ts";
-import { tierOf, worstOfCall } from "./reserve.ts";
+import { hedgeOf, tierOf, worstOfCall } from "./reserve.ts";
 import type { Appraise } from "./run.ts";
 import type { Tool } from "./tool.ts";
 
@@ -20,7 +20,7 @@ export function appraise(
     const hash = inputHash(input);
     if (kind === "call") {
       const problem = callProblem(input as CallInput, spec, sensitive || spec.sensitive === true, providers);
-      return { class: "call", hash, ...(problem && { problem }) };
+      return { class: "call", hash, ...(hedgeOf(input as CallInput, spec) && { calls: 2 }), ...(problem && { problem }) };
     }
     if (kind !== "tool") return { class: kind, hash };
     const use = input as ToolInput;

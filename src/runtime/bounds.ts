@@ -92,7 +92,7 @@ function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMach
   const of = (price: (work: string) => number): number =>
     worstInSteps(machine, spec, limits.max_steps, price) + (routing ? worstOf(routing, price) : 0);
   const only = (kind: string) => of((work) => (work === kind ? 1 : 0));
-  const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perCall(tier, limits)]));
+  const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perAsk(tier, spec, limits)]));
   const dearest = [...calls.values()].reduce(atLeast, noCall);
   // A machine may name a tier that the agent does not have; its call fails, and counts as the dearest.
   const eachCall = (pick: (call: PerCall) => number) => (work: string) =>
@@ -101,7 +101,7 @@ function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMach
   const tools = only("tool");
   const wall = of((work) => (work === "sleep_ms" || work === "ask_ms" ? 1 : duration(work)));
   return {
-    calls: of((work) => (work.startsWith(callPrefix) ? 1 : 0)),
+    calls: of(eachCall((call) => call.calls)),
     steps: only("step"),
     tool_calls: tools,
     sleep_ms: only("sleep_ms"),
@@ -124,14 +124,37 @@ const callPrefix = "call/";
 
 // --- one call
 
-type PerCall = { readonly inputTokens: number; readonly outputTokens: number; readonly costNano: number; readonly ms: number };
-const noCall: PerCall = { inputTokens: 0, outputTokens: 0, costNano: 0, ms: 0 };
+type PerCall = {
+  readonly calls: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly costNano: number;
+  readonly ms: number;
+};
+const noCall: PerCall = { calls: 1, inputTokens: 0, outputTokens: 0, costNano: 0, ms: 0 };
 const atLeast = (a: PerCall, b: PerCall): PerCall => ({
+  calls: Math.max(a.calls, b.calls),
   inputTokens: Math.max(a.inputTokens, b.inputTokens),
   outputTokens: Math.max(a.outputTokens, b.outputTokens),
   costNano: Math.max(a.costNano, b.costNano),
   ms: Math.max(a.ms, b.ms),
 });
+
+/** With the second call that it may become. */
+function perAsk(tier: TierSpec, spec: AgentSpec, limits: Limits): PerCall {
+  const first = perCall(tier, limits);
+  const { hedge } = tier;
+  const other = hedge && tiersOf(spec).find(({ name }) => name === hedge.tier);
+  if (!hedge || !other) return first;
+  const second = perCall(other, limits);
+  return {
+    calls: 2,
+    inputTokens: first.inputTokens + second.inputTokens,
+    outputTokens: first.outputTokens + second.outputTokens,
+    costNano: first.costNano + second.costNano + 1,
+    ms: Math.max(first.ms, hedge.afterMs + second.ms),
+  };
+}
 
 function perCall(tier: TierSpec, limits: Limits): PerCall {
   const inputTokens = tier.contextTokens ?? assumedContextTokens;
@@ -139,7 +162,13 @@ function perCall(tier: TierSpec, limits: Limits): PerCall {
   const each = routesOf(tier).map(({ price }) => worstCase(price, inputTokens));
   const inputNano = Math.max(...each.map((worst) => worst.inputNano));
   const outputNanoPerToken = Math.max(...each.map((worst) => worst.outputNanoPerToken));
-  return { inputTokens, outputTokens, costNano: inputNano + Math.ceil(outputTokens * outputNanoPerToken), ms: tier.timeouts.total };
+  return {
+    calls: 1,
+    inputTokens,
+    outputTokens,
+    costNano: inputNano + Math.ceil(outputTokens * outputNanoPerToken),
+    ms: tier.timeouts.total,
+  };
 }
 
 /** Tokens that a budget pays for at the cheapest rate; without end where one is free. */

@@ -50,6 +50,8 @@ export class Call {
   private readonly route: TierRoute;
   private readonly provider: Provider;
   private readonly key: string;
+  /** Called once, when anything of the answer has come. */
+  private onFirst: (() => void) | undefined;
   private readonly startedAt: number;
   private firstAt: number | undefined;
   private text = "";
@@ -67,25 +69,26 @@ export class Call {
   private nextPartial = 1;
 
   /** The call, ready to begin; or the error as which it ends without having been made. */
-  static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter): Call | WorkError {
+  static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter, onFirst?: () => void): Call | WorkError {
     const tier = tierOf(work.spec, input.tier);
     const admitted = admit(deps, work, input, tier);
     if ("code" in admitted) return { ...admitted, call: callId(work.ask.ordinal), shown: 0 };
     // What has a route has a tier.
-    return new Call(deps, work, report, { input, tier: tier as TierSpec, ...admitted });
+    return new Call(deps, work, report, { input, tier: tier as TierSpec, ...admitted, onFirst });
   }
 
   private constructor(
     deps: CallDeps,
     work: Work,
     report: Reporter,
-    found: Admitted & { readonly input: CallInput; readonly tier: TierSpec },
+    found: Admitted & { readonly input: CallInput; readonly tier: TierSpec; readonly onFirst: (() => void) | undefined },
   ) {
     this.deps = deps;
     this.work = work;
     this.report = report;
     this.input = found.input;
     this.tier = found.tier;
+    this.onFirst = found.onFirst;
     this.route = found.route;
     this.provider = found.provider;
     this.key = found.key;
@@ -142,6 +145,8 @@ export class Call {
   // --- while it streams
 
   private take({ type, text }: Exclude<ProviderElement, ProviderEnd>): void {
+    this.onFirst?.();
+    this.onFirst = undefined;
     if (type === "hidden") {
       this.hidden += text;
       return;

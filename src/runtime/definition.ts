@@ -5,7 +5,7 @@
 import type { AnyStateMachine } from "xstate";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
-import { type AgentOptions, type AgentSpec, routesOf, type TierSpec } from "./agent.ts";
+import { type AgentOptions, type AgentSpec, routesOf, type TierSpec, tiersOf } from "./agent.ts";
 import { machineOf, type Unlimited, worstCaseOf } from "./bounds.ts";
 import { minTokens, worstOfCall } from "./reserve.ts";
 
@@ -49,7 +49,7 @@ function checkConfidence(spec: AgentSpec, providers: ReadonlyMap<string, Provide
   const refused = (path: string, message: string): EscapementError =>
     new EscapementError("invalid_request", `agent "${spec.name}" has escalate_below, ${message}`, { details: { path } });
   if (spec.tiers.length < 2) throw refused("escalate_below", "and no second tier to escalate to; give it one under tiers, or leave it out");
-  for (const tier of spec.tiers.slice(0, -1))
+  for (const tier of spec.tiers.slice(0, -1).flatMap((one) => [one, ...tiersOf(spec).filter(({ name }) => name === one.hedge?.tier)]))
     for (const { provider } of routesOf(tier))
       if (providers.get(provider)?.logprobs === false)
         throw refused(

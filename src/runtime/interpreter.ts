@@ -8,7 +8,8 @@ import * as Exit from "effect/Exit";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { AgentSpec } from "./agent.ts";
-import { Call, type CallDeps } from "./call.ts";
+import type { CallDeps } from "./call.ts";
+import { callOf } from "./hedged-call.ts";
 import type { Account, Ask } from "./run.ts";
 import type { Tool } from "./tool.ts";
 import { performTool } from "./tool-use.ts";
@@ -56,8 +57,8 @@ export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: Age
     perform(work, report) {
       if (work.ask.kind === "call") {
         if (work.ask.input.cached) return free(Effect.succeed(failure("unavailable", "the cache no longer has this answer")), report);
-        const call = Call.of(deps, work, work.ask.input, report);
-        if (call instanceof Call) return { stop: run(call.effect, report), account: () => call.account() };
+        const call = callOf(deps, work, work.ask.input, report);
+        if ("effect" in call) return { stop: run(call.effect, report), account: () => call.account() };
         return free(Effect.succeed({ ok: false, value: call }), report);
       }
       if (work.ask.kind === "tool") {

@@ -61,13 +61,15 @@ export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provide
   );
 }
 
+type WorstCall = { readonly inputNano: number; readonly outputNanoPerToken: number; readonly inputTokens: number };
+
 /** What a call may cost at most whichever of its tier's routes it takes; undefined where this process has none of their providers. */
 export function worstOfCall(
   input: CallInput,
   spec: AgentSpec,
   tier: TierSpec,
   providers: ReadonlyMap<string, Provider>,
-): (Pick<Reserve, "inputNano" | "outputNanoPerToken"> & { readonly inputTokens: number }) | undefined {
+): WorstCall | undefined {
   let worst: { inputNano: number; outputNanoPerToken: number; inputTokens: number } | undefined;
   for (const { provider: name, model, price } of routesOf(tier)) {
     const provider = providers.get(name);
@@ -83,6 +85,30 @@ export function worstOfCall(
   return worst;
 }
 
+/** The second call that a call may become: its tier and what it is asked. A hedge is not hedged itself. */
+export function hedgeOf(
+  input: CallInput,
+  spec: AgentSpec,
+): { readonly afterMs: number; readonly tier: TierSpec; readonly input: CallInput } | undefined {
+  const { hedge } = tierOf(spec, input.tier) ?? {};
+  if (!hedge || input.cached) return undefined;
+  const tier = tierOf(spec, hedge.tier);
+  return tier && { afterMs: hedge.afterMs, tier, input: { ...input, tier: tier.name } };
+}
+
+/** The part of a hold that belongs to one of two calls, with as many output tokens as were granted. */
+export function holdOf(
+  input: CallInput,
+  spec: AgentSpec,
+  tier: TierSpec,
+  providers: ReadonlyMap<string, Provider>,
+  granted: number,
+): { readonly maxTokens: number; readonly holdNano: number } | undefined {
+  const worst = worstOfCall(input, spec, tier, providers);
+  const maxTokens = Math.min(granted, tier.maxOutputTokens);
+  return worst && { maxTokens, holdNano: worst.inputNano + Math.ceil(maxTokens * worst.outputNanoPerToken) };
+}
+
 /** `now` in ms since the epoch. */
 export function reserving(providers: ReadonlyMap<string, Provider>, budgets: BudgetLimits, now: () => number): Reserving {
   return (ask, spec, info) => {
@@ -94,6 +120,16 @@ export function reserving(providers: ReadonlyMap<string, Provider>, budgets: Bud
     if (!tier || !worst) return undefined;
     const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens);
     const meters = metersOf(budgets, info, now());
-    return { ...worst, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
+    const hedge = hedgeOf(input, spec);
+    const second = hedge && worstOfCall(hedge.input, spec, hedge.tier, providers);
+    const both = second ? sum(worst, second, maxTokens) : worst;
+    return { ...both, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
   };
 }
+
+/** Two calls, both at their worst: each part is rounded up by itself, and both put out as much as was granted. */
+const sum = (first: WorstCall, second: WorstCall, maxTokens: number): WorstCall => ({
+  inputNano: first.inputNano + second.inputNano + 1,
+  outputNanoPerToken: first.outputNanoPerToken + second.outputNanoPerToken,
+  inputTokens: first.inputTokens + second.inputTokens + maxTokens,
+});

@@ -84,9 +84,17 @@ export type Turn = {
 export type Verdict = readonly [ordinal: number, problem: ErrorBody];
 
 /** What the runtime knows of work and a machine does not. */
-export type Appraise = (kind: WorkKind, input: Json) => { readonly class: string; readonly hash: string; readonly problem?: ErrorBody };
+export type Appraise = (
+  kind: WorkKind,
+  input: Json,
+) => {
+  readonly class: string;
+  readonly hash: string;
+  readonly problem?: ErrorBody /** Of a call that is hedged. */;
+  readonly calls?: number;
+};
 
-type Live = Ask & { readonly ref: WorkRef; problem: ErrorBody | undefined };
+type Live = Ask & { readonly ref: WorkRef; problem: ErrorBody | undefined; readonly calls?: number };
 
 /** What is known of an actor beside what XState knows: one object, since a run in flight is held in memory by the thousand. */
 class Known {
@@ -209,6 +217,7 @@ export class LiveRun {
       hash: appraised.hash,
       ref: self as WorkRef,
       problem: undefined,
+      ...(appraised.calls !== undefined && { calls: appraised.calls }),
     } as Live;
     for (const other of this.live.values()) if (other.path === path) throw new Error(`two living pieces of work at one path: ${path}`);
     this.asks.push(ask);
@@ -282,6 +291,7 @@ export class LiveRun {
       isStep: call?.attempt === 1 && call.step !== 0,
       ...(call?.cached && { isCached: true }),
       ...(ask.kind === "sleep" && ask.input.restart && { isRestart: true }),
+      ...(ask.calls !== undefined && { calls: ask.calls }),
       ...(problem && { problem }),
     };
     this.denials = [];
