@@ -7,18 +7,23 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
+import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
+import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
+import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
 import type { Environment } from "./secret.ts";
-import { type ConfiguredProvider, createTier, defaultTiers, offlineTier } from "./tiers.ts";
+import { type StorePlace, storeOf } from "./store.ts";
+import { type ConfiguredProvider, createTier, defaultTiers, offlineTier, servedPrices } from "./tiers.ts";
 import type { ToolGroups } from "./tool-groups.ts";
 
 export type { Config } from "./schema.ts";
@@ -36,11 +41,16 @@ export type ResolvedConfig = {
   readonly offline: boolean;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly tiers: readonly TierSpec[];
+  /** Of models that a provider serves in place of a tier's. */
+  readonly priceOf: PriceOf;
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
   readonly budgets: BudgetLimits;
-  /** A store, or the file of the embedded one (absolute, or `:memory:`). */
-  readonly store: Store | { readonly path: string };
+  readonly features: Features;
+  readonly store: Store | StorePlace;
+  readonly rateLimits?: ConfiguredRateLimits;
+  readonly providerLimits: { readonly [provider: string]: LaneLimits };
+  readonly queue: Partial<LaneSettings>;
   readonly data: string;
   readonly server: {
     readonly host: string;
@@ -49,8 +59,8 @@ export type ResolvedConfig = {
     readonly apiKeys: readonly string[];
   };
   readonly log: { readonly level: "silent" | "error" | "warn" | "info" | "debug" };
-  readonly databaseURL?: string;
   readonly redisURL?: string;
+  readonly cache: CacheSettings;
 };
 
 export type LoadOptions = {
@@ -92,11 +102,14 @@ export async function resolveConfig(
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
+  const rateLimits = rateLimitsOf(config);
   const data = resolve(cwd, server.data);
+  const store = storeOf(config, { cwd, env, data });
   return {
     offline,
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
     tiers,
+    priceOf: servedPrices(providers, config.prices ?? {}),
     // Checked by the schema, key by key; zod's optional keys also allow undefined.
     agents: resolveAgents((config.agents as readonly AgentOptions[] | undefined) ?? defaultAgents, {
       tiers,
@@ -106,7 +119,11 @@ export async function resolveConfig(
     }),
     tools,
     budgets: budgetsOf(config),
-    store: storeOf(config, cwd, data),
+    features: config.features ?? {},
+    store,
+    ...(rateLimits && { rateLimits }),
+    providerLimits: providerLimitsOf(config),
+    queue: queueOf(config),
     data,
     server: {
       host: server.host ?? config.server?.host ?? "127.0.0.1",
@@ -115,16 +132,17 @@ export async function resolveConfig(
       apiKeys: server.apiKeys,
     },
     log: { level: config.log?.level ?? "info" },
-    ...(server.databaseURL && { databaseURL: server.databaseURL }),
     ...(server.redisURL && { redisURL: server.redisURL }),
+    cache: cacheSettings(config.cache ?? {}, { ...server, cwd, env, store, data }),
   };
 }
 
 function budgetsOf({ budgets = {} }: CheckedConfig): BudgetLimits {
-  const { user, feature, system } = budgets;
+  const { user, key, feature, system } = budgets;
   const perDay = (each: NonNullable<typeof user>): Cap => cap(each.per_day_microusd, each.per_day_tokens, each.per_day_calls);
   return {
     ...(user && { user: perDay(user) }),
+    ...(key && { key: cap(key.per_month_microusd, key.per_month_tokens, key.per_month_calls) }),
     ...(feature && { feature: Object.fromEntries(Object.entries(feature).map(([name, each]) => [name, perDay(each)])) }),
     ...(system && { system: cap(system.per_hour_microusd, system.per_hour_tokens, system.per_hour_calls) }),
   };
@@ -219,12 +237,4 @@ async function ownMachines(): Promise<AgentParts["machines"]> {
     import("../../machines/request.ts"),
   ]);
   return { agent: agentMachine.version ?? "1", single: requestMachine.version ?? "1" };
-}
-
-function storeOf(config: CheckedConfig, cwd: string, data: string): Store | { readonly path: string } {
-  const { store } = config;
-  if (store && "commit" in store) return store;
-  const path = store?.path;
-  if (path === ":memory:") return { path };
-  return { path: path === undefined ? join(data, "escapement.db") : resolve(cwd, path) };
 }

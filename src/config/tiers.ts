@@ -6,7 +6,8 @@ import { contextTokensOf, fromSetting, type PriceTable, priceOf } from "../money
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, Timeouts } from "../providers/provider.ts";
-import type { Price, TierRoute, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
+import type { Price, PriceOf, TierRoute, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
+import { instructed } from "./instructions.ts";
 import type { Preset, TierRouteSettings, TierSettings } from "./schema.ts";
 
 /**
@@ -95,6 +96,7 @@ export function createTier(
     ...(settings.routes && { routes }),
     ...(settings.hedge && { hedge: hedgeIn(name, settings.hedge) }),
     ...(settings.anonymise && { anonymise: true }),
+    ...(settings.prompt_cache === false && { promptCache: false }),
   };
 }
 
@@ -164,10 +166,12 @@ function knownContext(name: string, model: string, providers: ReadonlyMap<string
 
 /** A tier as one agent uses it. */
 export function usedTier(tier: TierSpec, use: TierUse): TierSpec {
-  const { instructions, parameters, max_output_tokens, timeouts = {} } = use;
+  const { instructions, parameters, max_output_tokens, timeouts = {}, prompt_cache } = use;
+  const { promptCache, ...rest } = tier;
   return {
-    ...tier,
-    ...(instructions !== undefined && { instructions }),
+    ...rest,
+    ...((prompt_cache ?? promptCache) === false && { promptCache: false }),
+    ...(instructions !== undefined && instructed(instructions)),
     ...(parameters && { parameters: { ...tier.parameters, ...parameters } }),
     ...(max_output_tokens !== undefined && { maxOutputTokens: Math.min(max_output_tokens, tier.maxOutputTokens) }),
     timeouts: timeoutsFrom(timeouts, tier.timeouts),
@@ -181,6 +185,23 @@ const timeoutsFrom = ({ connect_ms, headers_ms, first_token_ms, idle_ms, total_m
   idle: idle_ms ?? defaults.idle,
   total: total_ms ?? defaults.total,
 });
+
+/** What a model costs that a provider serves in place of the one that was asked for; null where no price is known. */
+export function servedPrices(providers: ReadonlyMap<string, ConfiguredProvider>, prices: PriceTable): PriceOf {
+  const found = new Map<string, Price | null>();
+  return (provider, model) => {
+    const configured = providers.get(provider);
+    const key = `${provider}/${model}`;
+    let price = found.get(key);
+    if (price === undefined) {
+      price = configured ? known(provider, model, configured, prices) : null;
+      if (found.size >= keptPrices) found.clear();
+      found.set(key, price);
+    }
+    return price;
+  };
+}
+const keptPrices = 256;
 
 /** By the provider's name in the configuration, by the name it gives itself, and at its own address by its preset. */
 function known(name: string, model: string, { provider, preset, elsewhere }: ConfiguredProvider, prices: PriceTable): Price | null {

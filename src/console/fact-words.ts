@@ -14,6 +14,7 @@ const limitWords: Readonly<Record<string, string>> = {
   tool_calls: "tool call limit",
   depth: "depth limit",
   deadline: "deadline",
+  restarts: "restarts",
   "budget.run": "run budget",
   "budget.user": "user budget",
   "budget.key": "key budget",

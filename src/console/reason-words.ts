@@ -7,7 +7,7 @@ const words: Readonly<Record<string, string>> = {
   interrupted: "the stream broke off",
   truncated: "it was cut off at its output limit",
   refused: "the model refused",
-  invalid_output: "it is not what the schema asks for",
+  invalid_output: "it did not pass its checks",
   identical_failure: "it failed the same way again",
   empty: "it was empty",
   context_too_long: "the conversation is too long for the model",

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
 import { breakerMachine } from "../../machines/breaker.ts";
+import { compactionMachine } from "../../machines/compaction.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { routingMachine } from "../../machines/routing.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
@@ -26,6 +27,7 @@ export const machines: readonly AnyStateMachine[] = [
   routingMachine,
   agentMachine,
   requestMachine,
+  compactionMachine,
   toolMachine,
   breakerMachine,
 ];

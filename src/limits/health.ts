@@ -47,9 +47,9 @@ export class Health {
   private readonly onChange: ((change: BreakerChange) => void) | undefined;
 
   /** `clock`: monotonic milliseconds. */
-  constructor(clock: () => number, input: BreakerInput = breakerDefaults, onChange?: (change: BreakerChange) => void) {
+  constructor(clock: () => number, input: Partial<BreakerInput> = {}, onChange?: (change: BreakerChange) => void) {
     this.clock = clock;
-    this.input = input;
+    this.input = { ...breakerDefaults, ...input };
     this.onChange = onChange;
   }
 

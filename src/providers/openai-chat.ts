@@ -25,6 +25,8 @@ export type ChatDialect = {
   readonly schema: "json_schema" | "json_value" | "json_object" | "none";
   /** Knows `logprobs: true`, and tells them in OpenAI's form. */
   readonly logprobs: boolean;
+  /** Takes `prompt_cache_key`: calls with the same one go to the same machines, where a long beginning is still in memory. */
+  readonly cacheKey?: boolean;
 };
 
 const reserved = [
@@ -59,11 +61,16 @@ export function chatWire(dialect: ChatDialect): Wire {
       if (request.logprobs && dialect.logprobs && parameters?.logprobs === undefined) body += ',"logprobs":true';
       if (tools?.length) body += toolsOf(tools);
       if (format) body += format.body;
+      if (dialect.cacheKey) body += cacheKey(request);
       return { path: "/chat/completions", body: `${body}${more}}` };
     },
     read: (request, output) => new ChatReader(output, request.logprobs === true && dialect.logprobs),
   };
 }
+
+/** `,"prompt_cache_key":…` unless the parameters say one. */
+export const cacheKey = ({ promptCache, parameters }: ProviderRequest): string =>
+  promptCache && parameters?.prompt_cache_key === undefined ? `,"prompt_cache_key":${JSON.stringify(promptCache.key)}` : "";
 
 const join = (a: string | undefined, b: string | undefined): string => (a && b ? `${a}\n\n${b}` : (a ?? b ?? ""));
 

@@ -15,7 +15,7 @@ import type { ErrorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ContentPart, Message } from "../protocol/messages.ts";
 import { Confidence } from "./confidence.ts";
-import { failed } from "./openai-chat.ts";
+import { cacheKey, failed } from "./openai-chat.ts";
 import { members, type Parameters, parameterWriter, perObject, plainText } from "./parameters.ts";
 import type { ProviderRequest, ProviderUsage, ToolSpec } from "./provider.ts";
 import { isStrict, schemaName } from "./schemas.ts";
@@ -34,7 +34,8 @@ const reserved = [
   "previous_response_id",
 ];
 
-export function responsesWire(name: string): Wire {
+/** `keyed`: takes `prompt_cache_key`. */
+export function responsesWire(name: string, keyed: boolean): Wire {
   const parametersWithLogprobs = parameterWriter(reserved, withLogprobs);
   const parametersWithBoth = parameterWriter(reserved, (parameters) => withLogprobs({ ...parameters, text: undefined }));
   const parametersOf = parameterWriter(reserved, withDefaults);
@@ -59,6 +60,7 @@ export function responsesWire(name: string): Wire {
       if (request.stream) body += ',"stream":true';
       if (tools?.length) body += toolsOf(tools);
       if (schema) body += `,"text":${JSON.stringify({ ...asAnswer(parameters?.text), format: formatOf(schema) })}`;
+      if (keyed) body += cacheKey(request);
       return { path: "/responses", body: `${body}${more}}` };
     },
     read: (request, output) => new ResponsesReader(output, request.logprobs === true),

@@ -33,6 +33,8 @@ export type ProviderRequest = {
   readonly stream: boolean;
   /** Have the end say how sure the model was, where the provider can ({@link Provider.logprobs}). */
   readonly logprobs?: boolean;
+  /** What comes again in later calls may be kept by the provider. Calls with the same key are likely to begin alike. */
+  readonly promptCache?: { readonly key: string };
   /** Further parameters in the provider's own words (`temperature`, `reasoning_effort`, …), merged into the body. */
   readonly parameters?: { readonly [key: string]: Json | undefined };
   readonly timeouts: Timeouts;

@@ -11,6 +11,7 @@ import type { RetryBudget } from "../limits/retry-budget.ts";
 import type { Spread } from "../limits/spread.ts";
 import type { Provider } from "../providers/provider.ts";
 import { routesOf, type TierRoute, type TierSpec } from "./agent.ts";
+import { hasImages } from "./covered.ts";
 import type { Work } from "./interpreter.ts";
 
 export type AdmissionDeps = {
@@ -22,7 +23,12 @@ export type AdmissionDeps = {
   readonly isFree?: (provider: string, model: string) => boolean;
 };
 
-export type Admitted = { readonly route: TierRoute; readonly provider: Provider /** Its breaker's. */; readonly key: string };
+export type Admitted = {
+  readonly route: TierRoute;
+  readonly provider: Provider /** Its breaker's. */;
+  readonly key: string;
+  readonly isProbe: boolean;
+};
 type Refusal = Omit<WorkError, "call" | "shown">;
 
 export function admit(deps: AdmissionDeps, work: Work, input: CallInput, tier: TierSpec | undefined): Admitted | Refusal {
@@ -36,8 +42,10 @@ export function admit(deps: AdmissionDeps, work: Work, input: CallInput, tier: T
   const allowed = work.sensitive ? there.filter((route) => of(route).selfHosted) : there;
   // The supervisor has denied it already; this is the last door.
   if (allowed.length === 0)
-    return refused("provider_rejected", `this run is sensitive and the tier "${input.tier}" is not self-hosted`, "sensitive");
+    return refused("provider_rejected", `this run is sensitive and the tier "${input.tier}" is not self-hosted`, { reason: "sensitive" });
 
+  if (tier?.anonymise && hasImages(input))
+    return refused("provider_rejected", `the tier "${input.tier}" is anonymised, and images cannot be`, { reason: "anonymise" });
   const several = allowed.length > 1;
   const request = several ? `${work.run} ${work.ask.path.slice(0, work.ask.path.lastIndexOf("/"))} ${input.tier}` : "";
   const order = deps.spread.order(allowed, request, input.retry);
@@ -51,24 +59,30 @@ export function admit(deps: AdmissionDeps, work: Work, input: CallInput, tier: T
     const key = `${provider.name} ${route.model} ${provider.endpoint}`;
     const pass = deps.health.ask(key);
     if (pass === "no") {
-      refusal ??= refused("provider_unavailable", `the breaker of ${provider.name}/${route.model} is open`, "breaker");
+      refusal ??= breakerOpen(provider, route);
       continue;
     }
     // Another provider than before is no retry to the same one.
     if (!deps.retries.take(provider.name, input.retry && (last === undefined || last === route.provider))) {
       if (pass === "probe") deps.health.report(key, "neutral");
-      refusal = refused("provider_unavailable", `the retry budget of ${provider.name} is used up`, "retry_budget");
+      refusal = refused("provider_unavailable", `the retry budget of ${provider.name} is used up`, {
+        reason: "retry_budget",
+        provider: provider.name,
+      });
       continue;
     }
     if (several) deps.spread.took(route, request);
-    return { route, provider, key };
+    return { route, provider, key, isProbe: pass === "probe" };
   }
   return refusal as Refusal;
 }
 
-const refused = (code: "provider_rejected" | "provider_unavailable", message: string, reason?: string): Refusal => ({
+export const breakerOpen = (provider: Provider, { model }: TierRoute): Refusal =>
+  refused("provider_unavailable", `the breaker of ${provider.name}/${model} is open`, { reason: "breaker", provider: provider.name });
+
+const refused = (code: "provider_rejected" | "provider_unavailable", message: string, details?: { [key: string]: string }): Refusal => ({
   code,
   message,
   retryable: false,
-  ...(reason !== undefined && { details: { reason } }),
+  ...(details && { details }),
 });

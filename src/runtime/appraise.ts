@@ -6,8 +6,9 @@ import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, routesOf } from "./agent.ts";
 import { hasImages } from "./covered.ts";
 import { inputHash } from "./input-hash.ts";
-import { hedgeOf, tierOf, worstOfCall } from "./reserve.ts";
+import { hedgeOf, tierOf } from "./reserve.ts";
 import type { Appraise } from "./run.ts";
+import { lengthProblem } from "./too-long.ts";
 import type { Tool } from "./tool.ts";
 
 export function appraise(
@@ -58,11 +59,9 @@ function callProblem(input: CallInput, spec: AgentSpec, sensitive: boolean, prov
       details: { reason: "anonymise" },
     });
   }
-  if (tier.contextTokens === undefined) return null;
-  const tokens = worstOfCall(input, spec, tier, providers)?.inputTokens ?? 0;
-  if (tokens < tier.contextTokens) return null;
-  return errorBody(
-    "context_too_long",
-    `the conversation may have ${tokens} tokens, the tier "${tier.name}" takes ${tier.contextTokens}; shorten it or add a tier with a larger context`,
-  );
+  for (const route of there) {
+    const problem = lengthProblem(input, spec, tier, providers.get(route.provider) as Provider, route.model);
+    if (problem) return problem;
+  }
+  return null;
 }

@@ -5,26 +5,36 @@
 import * as Effect from "effect/Effect";
 import type { z } from "zod";
 import type { CallInput, CallOutput, WorkError } from "../../machines/work.ts";
+import type { CallGate } from "../limits/call-gate.ts";
+import type { Health } from "../limits/health.ts";
+import type { Entered, Pass } from "../limits/provider-lane.ts";
 import { costNano, worstCase } from "../money/prices.ts";
+import { isSameModel } from "../money/served-model.ts";
 import { countText } from "../money/tokens.ts";
-import type { ErrorCode } from "../protocol/errors.ts";
+import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ToolRequest } from "../protocol/messages.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
 import { type Anonymiser, Restorer } from "../safety/anonymiser.ts";
-import { type AdmissionDeps, type Admitted, admit } from "./admission.ts";
-import type { AgentSpec, TierRoute, TierSpec } from "./agent.ts";
+import { type AdmissionDeps, type Admitted, admit, breakerOpen } from "./admission.ts";
+import type { AgentSpec, Price, PriceOf, TierRoute, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, tierOf, visibleTools, wordsOf } from "./reserve.ts";
 import type { Account } from "./run.ts";
 import { looseJson, maxProblemLength, parseAnswer } from "./structured.ts";
+import { refusedLength } from "./too-long.ts";
 import { type Complaints, type Validator, validate } from "./validator.ts";
 
 export type CallDeps = AdmissionDeps & {
+  /** How the answers of a tier to an agent fare in their checks: a breaker of its own, since the provider is well (FAULTS E09). */
+  readonly answers: Health;
+  /** Limits of callers and providers, before a call is sent. */
+  readonly gate: CallGate;
   /** The schema that validates a structured answer of this agent. */
   readonly answerSchema: (spec: AgentSpec) => z.ZodType | undefined;
   readonly validatorsOf: (spec: AgentSpec) => readonly Validator[];
+  readonly priceOf?: PriceOf;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
 };
@@ -34,6 +44,8 @@ const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "inte
 
 /** More characters than this a token, and the output is counted while it streams: it may have passed its hold. */
 const charsPerToken = 8;
+
+const tokensOf = (account: Account | undefined): number => (account ? account.inputTokens + account.outputTokens : 0);
 
 type Cover = { readonly anonymiser: Anonymiser; readonly text: Restorer; readonly reasoning: Restorer };
 
@@ -49,10 +61,15 @@ export class Call {
   private readonly tier: TierSpec;
   private readonly route: TierRoute;
   private readonly provider: Provider;
-  private readonly key: string;
   /** Called once, when anything of the answer has come. */
   private onFirst: (() => void) | undefined;
-  private readonly startedAt: number;
+  private readonly key: string;
+  private readonly isProbe: boolean;
+  private readonly askedAt: number;
+  /** When it was sent, after what it had to wait for. */
+  private startedAt: number;
+  /** Of its answer's breaker; none where an answer cannot be wrong. */
+  private readonly answerKey: string | undefined;
   private firstAt: number | undefined;
   private text = "";
   private reasoning = "";
@@ -71,27 +88,49 @@ export class Call {
   /** The call, ready to begin; or the error as which it ends without having been made. */
   static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter, onFirst?: () => void): Call | WorkError {
     const tier = tierOf(work.spec, input.tier);
+    const call = callId(work.ask.ordinal);
+    const { outputSchema, validators } = work.spec;
+    const isChecked = input.for === "answer" && (outputSchema !== undefined || validators !== undefined);
+    const answerKey = isChecked && tier ? `${work.spec.name} ${tier.name}` : undefined;
+    if (answerKey !== undefined && deps.answers.ask(answerKey) === "no")
+      return {
+        code: "invalid_output",
+        message: `most answers of the tier "${input.tier}" fail the checks of agent "${work.spec.name}", so it is not asked for a while`,
+        retryable: false,
+        call,
+        shown: 0,
+        details: { reason: "answers", provider: tier?.provider },
+      };
     const admitted = admit(deps, work, input, tier);
-    if ("code" in admitted) return { ...admitted, call: callId(work.ask.ordinal), shown: 0 };
+    if ("code" in admitted) {
+      if (answerKey !== undefined) deps.answers.report(answerKey, "neutral");
+      return { ...admitted, call, shown: 0 };
+    }
     // What has a route has a tier.
-    return new Call(deps, work, report, { input, tier: tier as TierSpec, ...admitted, onFirst });
+    return new Call(deps, work, report, { input, tier: tier as TierSpec, ...admitted, answerKey, onFirst });
   }
 
   private constructor(
     deps: CallDeps,
     work: Work,
     report: Reporter,
-    found: Admitted & { readonly input: CallInput; readonly tier: TierSpec; readonly onFirst: (() => void) | undefined },
+    found: Admitted & {
+      readonly input: CallInput;
+      readonly tier: TierSpec;
+      readonly answerKey: string | undefined;
+      readonly onFirst: (() => void) | undefined;
+    },
   ) {
     this.deps = deps;
     this.work = work;
     this.report = report;
     this.input = found.input;
     this.tier = found.tier;
-    this.onFirst = found.onFirst;
     this.route = found.route;
     this.provider = found.provider;
+    this.onFirst = found.onFirst;
     this.key = found.key;
+    this.answerKey = found.answerKey;
     this.isHeld = work.spec.stream === "checked" && found.input.for === "answer";
     const { anonymiser } = wordsOf(found.input, work.spec);
     this.cover = anonymiser && {
@@ -99,39 +138,89 @@ export class Call {
       text: new Restorer(anonymiser, found.input.structured === true),
       reasoning: new Restorer(anonymiser, false),
     };
-    this.startedAt = deps.clock();
+    this.isProbe = found.isProbe;
+    this.askedAt = deps.clock();
+    this.startedAt = this.askedAt;
   }
 
   readonly effect: Effect.Effect<Outcome> = Effect.suspend(() =>
     Effect.callback<Outcome>((resume) => {
-      this.begun = true;
-      const abort = this.provider.stream(this.request(), (element) => {
-        try {
-          take(element);
-        } catch (error) {
-          abort();
-          const message = `reading the answer failed: ${error instanceof Error ? error.message : String(error)}`;
-          resume(Effect.succeed(this.failed({ code: "internal", message, retryable: false })));
-        }
+      let stop = (): void => {};
+      const entering = this.enter((entered) => {
+        if ("error" in entered) resume(Effect.succeed(this.refused(entered.error)));
+        else stop = this.begin(entered.pass, resume);
       });
-      const take = (element: ProviderElement): void => {
-        if (element.type === "end") {
-          resume(this.ended(element));
-          return;
-        }
-        this.take(element);
-        if (this.isWithinHold()) return;
-        abort();
-        this.deps.health.report(this.key, "neutral");
-        const message = "the output passed what was reserved for it and was cut";
-        resume(Effect.succeed(this.failed({ code: "truncated", message, retryable: false })));
-      };
       return Effect.sync(() => {
-        abort();
-        this.deps.health.report(this.key, "neutral");
+        entering();
+        stop();
+        if (this.begun || this.isProbe) this.deps.health.report(this.key, "neutral");
+        this.judged("neutral");
       });
     }),
   );
+
+  /** Waits for what limits the call, if anything does. */
+  private enter(tell: (entered: Entered) => void): () => void {
+    const { route, work } = this;
+    const call = {
+      who: work.who,
+      model: route.model,
+      isBatch: work.spec.priority === "batch",
+      tokens: () => this.countedInput() + work.maxTokens,
+      // A timer may be a millisecond early, and then the deadline would not be over.
+      waitMs: work.remainingMs + 2,
+    };
+    return this.deps.gate.enter(route.provider, call, (entered) => {
+      // While it waited the breaker may have opened.
+      if ("pass" in entered && entered.pass.waited && !this.isProbe && this.deps.health.state(this.key) !== "closed") {
+        entered.pass.end({ usedTokens: () => 0 });
+        const refusal = breakerOpen(this.provider, route);
+        tell({ error: { ...refusal, call: callId(work.ask.ordinal), shown: 0 } as ErrorBody });
+      } else tell(entered);
+    });
+  }
+
+  /** Streams; the result stops it, what it told last ends it. */
+  private begin(pass: Pass, tell: (outcome: Effect.Effect<Outcome>) => void): () => void {
+    this.begun = true;
+    this.startedAt = this.deps.clock();
+    const fail = (error: WorkError): void => {
+      const outcome = this.failed(error);
+      pass.end({ usedTokens: () => tokensOf(outcome.account) });
+      tell(Effect.succeed(outcome));
+    };
+    const abort = this.provider.stream(this.request(), (element) => {
+      try {
+        take(element);
+      } catch (error) {
+        abort();
+        const message = `reading the answer failed: ${error instanceof Error ? error.message : String(error)}`;
+        fail({ code: "internal", message, retryable: false });
+      }
+    });
+    const take = (element: ProviderElement): void => {
+      if (element.type === "end") {
+        pass.end({ usedTokens: () => tokensOf(this.chargedFor(element)), limits: element.limits, error: element.error });
+        tell(this.ended(element));
+        return;
+      }
+      this.take(element);
+      if (this.isWithinHold()) return;
+      abort();
+      this.deps.health.report(this.key, "neutral");
+      const message = "the output passed what was reserved for it and was cut; raise max_output_tokens or the budget, or ask for less";
+      fail({ code: "truncated", message, retryable: false });
+    };
+    return () => {
+      abort();
+      pass.end({ usedTokens: () => tokensOf(this.account()) });
+    };
+  }
+
+  private refused(error: WorkError): Outcome {
+    if (this.isProbe) this.deps.health.report(this.key, "neutral");
+    return this.failed(error);
+  }
 
   /** What it has cost up to here, for a call that was stopped or whose provider did not say. */
   account(): Account {
@@ -227,6 +316,7 @@ export class Call {
     { problem, notes }: Complaints = {},
   ): Outcome {
     const fault = (problem ?? (structured && "problem" in structured ? structured.problem : undefined))?.slice(0, maxProblemLength);
+    this.judged(fault !== undefined ? "failed" : end.finish === "stop" ? "ok" : "neutral");
     const isUnsure = end.finish === "stop" && (end.confidence ?? 0) < (this.input.sureFrom ?? 0);
     const isUnseen = this.isHeld && (fault !== undefined || isUnsure || !["stop", "tools"].includes(end.finish));
     if (this.isHeld && !isUnseen && this.text !== "") this.report.text(this.text);
@@ -245,11 +335,19 @@ export class Call {
     return { ok: true, value: output, account: this.chargedFor(end) };
   }
 
+  /** How the answer fared in its checks. */
+  private judged(result: "ok" | "failed" | "neutral"): void {
+    if (this.answerKey !== undefined) this.deps.answers.report(this.answerKey, result);
+  }
+
   private failed(error: WorkError, end?: ProviderEnd): Outcome {
+    this.judged("neutral");
     if (end) this.deps.health.report(this.key, unhealthy.has(error.code as ErrorCode) ? "failed" : "neutral");
-    const overdue = this.deps.clock() - this.startedAt >= this.work.remainingMs;
+    const overdue = this.deps.clock() - this.askedAt >= this.work.remainingMs;
+    const numbers = error.code === "context_too_long" ? refusedLength(this.input, this.work.spec, this.provider) : undefined;
     const value: WorkError = {
       ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
+      ...(numbers && !overdue && { details: { ...error.details, ...numbers } }),
       call: callId(this.work.ask.ordinal),
       shown: this.isHeld ? 0 : this.text.length,
       ...(this.work.spec.onCut && !this.isHeld && this.text !== "" && { text: this.text }),
@@ -278,7 +376,7 @@ export class Call {
   // --- money
 
   private chargedFor(end: ProviderEnd): Account {
-    const cost = end.usage && costNano(this.route.price, end.usage);
+    const cost = end.usage && costNano(this.priceOf(end.model), end.usage);
     // A bill beyond what can be counted is none: as if no usage had been told.
     if (end.usage && Number.isSafeInteger(cost)) {
       const { inputTokens: input, cachedTokens, outputTokens } = end.usage;
@@ -303,6 +401,12 @@ export class Call {
       estimated: true,
       model: end.model,
     });
+  }
+
+  /** The price of the model that answered, where it is another one and its price is known. */
+  private priceOf(model: string): Price {
+    const { route, deps } = this;
+    return isSameModel(route.model, model) ? route.price : (deps.priceOf?.(route.provider, model) ?? route.price);
   }
 
   private accounted(part: Omit<Account, "durationMs" | "ttftMs" | "model"> & { model?: string }): Account {
@@ -333,6 +437,7 @@ export class Call {
     const { input, route, tier, work } = this;
     const { instructions, messages } = wordsOf(input, work.spec);
     const tools = visibleTools(work.spec, input.tools);
+    const remainingMs = work.remainingMs - (this.startedAt - this.askedAt);
     return {
       model: route.model,
       ...(instructions !== "" && { instructions }),
@@ -342,8 +447,12 @@ export class Call {
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
       stream: tier.stream,
       ...(input.sureFrom !== undefined && { logprobs: true }),
+      // What a machine asks beside the answer begins otherwise each time.
+      ...(input.for === "answer" &&
+        tier.promptCache !== false &&
+        work.spec.promptCache !== false && { promptCache: { key: work.spec.name } }),
       ...(tier.parameters && { parameters: tier.parameters }),
-      timeouts: work.remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, work.remainingMs) } : tier.timeouts,
+      timeouts: remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, remainingMs) } : tier.timeouts,
     };
   }
 }

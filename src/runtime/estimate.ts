@@ -12,6 +12,7 @@ import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, type TierSpec, tiersOf } from "./agent.ts";
 import { assumedContextTokens, boundsOf } from "./bounds.ts";
+import { withInput } from "./instructions.ts";
 import { messagesOf } from "./machine-input.ts";
 import { worstOfCall } from "./reserve.ts";
 import { maxProblemLength } from "./structured.ts";
@@ -20,14 +21,17 @@ import { maxProblemLength } from "./structured.ts";
 const retold = 1.25;
 /** What a request says around a bad or a cut answer, and around a judge's case: a bound of our own words. */
 const words = 400;
+/** What is said around a conversation that is summarised: another one. */
+const retelling = 400;
 
 export function estimate(
-  spec: AgentSpec,
+  definition: AgentSpec,
   limits: Limits,
   input: Json,
   providers: ReadonlyMap<string, Provider>,
   options: { readonly inSession?: boolean } = {},
 ): Bounds {
+  const spec = withInput(definition, input);
   if (spec.tools.length > 0 || options.inSession) return boundsOf(spec, limits);
   const calls = boundsOf(spec, limits).calls;
   // Each further call may bring an answer, told again, and what is wrong with it: three bytes a character at most.
@@ -48,7 +52,7 @@ export function estimate(
     const classified = classifier ? 3 * classifierInstructions(labels).length : 0;
     const asked = worstOfCall(call, spec, tier, providers);
     if (!asked) return tier;
-    const most = asked.inputTokens + judged + classified + Math.max(0, calls - 1) * growth;
+    const most = asked.inputTokens + judged + classified + (spec.context?.summarise ? retelling : 0) + Math.max(0, calls - 1) * growth;
     return { ...tier, contextTokens: Math.min(tier.contextTokens ?? assumedContextTokens, most) };
   };
   const sizedTiers = new Map(tiersOf(spec).map((tier) => [tier.name, sized(tier)]));

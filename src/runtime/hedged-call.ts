@@ -11,11 +11,12 @@ import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
 import type { CallInput, WorkError } from "../../machines/work.ts";
 import type { Json } from "../protocol/json.ts";
-import type { TierSpec } from "./agent.ts";
+import { routesOf, type TierSpec } from "./agent.ts";
 import { Call, type CallDeps } from "./call.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { hedgeOf, holdOf, tierOf } from "./reserve.ts";
 import type { Account } from "./run.ts";
+import { lengthProblem } from "./too-long.ts";
 
 type Leg = {
   readonly call: Call;
@@ -129,8 +130,17 @@ export class HedgedCall {
   }
 
   private beginSecond(): void {
-    if (this.winner || this.add(this.hedge.input)) return;
+    if (this.winner || this.isTooLong() || this.add(this.hedge.input)) return;
     this.begin(this.legs[1] as Leg);
+  }
+
+  /** The supervisor has asked of the first alone, and a bound counts no more than a tier's context. */
+  private isTooLong(): boolean {
+    const { deps, work, hedge } = this;
+    return routesOf(hedge.tier).some(({ provider, model }) => {
+      const there = deps.providers.get(provider);
+      return there !== undefined && lengthProblem(hedge.input, work.spec, hedge.tier, there, model) !== null;
+    });
   }
 
   private win(leg: Leg): void {

@@ -16,6 +16,7 @@ import { isDamage } from "../stores/damage.ts";
 import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
+import { withInput } from "./instructions.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
@@ -50,12 +51,15 @@ export type HostOptions = {
 const leaseMs = 10_000;
 const heartbeatMs = 3_000;
 const sweepMs = 1_000;
+/** Runs that one sweep takes over, so that the next one is not long in coming. */
+const claimedAtOnce = 256;
 /** How long a graceful end waits for the last commits. */
 const settleMs = 2_000;
 /** A wait shorter than this is waited for in memory. */
 const parkAfterMs = 5_000;
-/** Runs of a session whose turns are shown to the next one. */
+/** Runs of a session whose turns are shown to the next one; of an agent that makes long conversations shorter, as many as it can take in. */
 const sessionRuns = 20;
+const longSessionRuns = 200;
 const sessionPage = 100;
 
 export class Host {
@@ -150,6 +154,8 @@ export class Host {
     const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1, false), spec, undefined) : undefined;
     return new Promise((resolve) => {
       this.journal.submit(entry, (result) => {
+        // Dropped on its way, because the lease had ended: nobody but the store knows that it is ours.
+        if (result.type === "accepted" && owned && !this.runs.has(run) && !this.closed) this.strays.set(run, null);
         if (result.type === "accepted") this.options.channel.publish(run, [Object.assign(fact, { run, seq: 1 }) as unknown as Fact]);
         else {
           owned?.drop();
@@ -244,8 +250,9 @@ export class Host {
 
   private adopt(record: OwnedRecord, spec: AgentSpec, live: LiveRun | undefined, history?: readonly Message[]): OwnedRun {
     const info = marked(record);
-    const make = (observe?: (event: InspectionEvent) => void): LiveRun => live ?? this.liveRun(info, spec, history, observe);
-    const owned = new OwnedRun({ ...record, info }, spec, make, this.owning);
+    const own = withInput(spec, info.input);
+    const make = (observe?: (event: InspectionEvent) => void): LiveRun => live ?? this.liveRun(info, own, history, observe);
+    const owned = new OwnedRun({ ...record, info }, own, make, this.owning);
     this.runs.set(record.id, owned);
     return owned;
   }
@@ -254,33 +261,35 @@ export class Host {
   liveRun(info: RunInfo, spec: AgentSpec, history: readonly Message[] | undefined, observe?: (event: InspectionEvent) => void): LiveRun {
     const machine = this.options.machineOf(info.machine);
     if (!machine) throw new EscapementError("internal", `this process does not carry the machine ${info.machine}`);
-    return new LiveRun(machine, supervisorInput(spec, info, history), this.options.appraise(spec, info), observe);
+    return new LiveRun(machine, supervisorInput(spec, info, history), this.options.appraise(withInput(spec, info.input), info), observe);
   }
 
   /** Starts a run of a session: with what was said before it. */
   private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
-    const before = info.session === undefined ? [] : await this.before(info);
+    const before = info.session === undefined ? [] : await this.before(info, spec.context ? longSessionRuns : sessionRuns);
     const history = historyOf(before);
     const owned = this.adopt(newRecord(run, info, epoch, before.some(isSensitive)), spec, undefined, history);
     owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
-  /** The last runs that ended in the session before this run, by this user; the newest first. */
-  private async before(info: RunInfo): Promise<readonly RunRecord[]> {
+  /** The last runs that ended in the session before this run, by this user, back to the last one that had made it shorter; the oldest first. */
+  private async before(info: RunInfo, most: number): Promise<readonly RunRecord[]> {
     const before: RunRecord[] = [];
-    for (let next: number | null | undefined; next !== null && before.length < sessionRuns; ) {
+    let next: number | null = null;
+    do {
       const page = await this.options.store.list({
         tenant: info.tenant,
         session: info.session as string,
         limit: sessionPage,
-        ...(next !== undefined && { before: next }),
+        ...(next !== null && { before: next }),
       });
       // A run without a user sees only runs without one.
       for (const row of page.rows)
         if (row.info.user === info.user && hasEnded(row.status) && row.info.createdAt <= info.createdAt) before.push(row);
       next = page.next;
-    }
-    return before.slice(0, sessionRuns);
+    } while (next !== null && before.length < most && !before.some(({ progress }) => progress.history));
+    const shortened = before.findIndex(({ progress }) => progress.history);
+    return before.slice(0, Math.min(most, shortened < 0 ? most : shortened + 1)).toReversed();
   }
 
   private async take(options: { run?: string; limit: number; dead?: readonly string[] }): Promise<void> {
@@ -406,8 +415,8 @@ export class Host {
       for (const run of this.runs.values()) run.stopOverdue();
       const owners = await this.options.store.owners();
       const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isGone(owner));
-      await this.take({ limit: 256, dead });
-      for (const [run, record] of [...this.strays]) {
+      await this.take({ limit: claimedAtOnce, dead });
+      for (const [run, record] of [...this.strays].slice(0, claimedAtOnce)) {
         this.strays.delete(run);
         if (this.runs.has(run)) continue;
         if (record) await this.recover(record);
@@ -436,10 +445,10 @@ export class Host {
 
 const limitNano = ({ limits }: RunInfo): number => Math.round(limits.max_cost_microusd * 1_000);
 
-/** What was said in those runs, the oldest first. */
+/** What was said in those runs: of the first what it had made of its own history, if it did. */
 function historyOf(before: readonly RunRecord[]): readonly Message[] {
-  const messages: Message[] = [];
-  for (const row of before.toReversed()) {
+  const messages = [...((before[0]?.progress.history ?? []) as unknown as Message[])];
+  for (const row of before) {
     const { output } = row.progress;
     if (output === undefined || output === null) continue;
     messages.push(...messagesOf(row.info.input), {

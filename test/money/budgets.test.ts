@@ -29,6 +29,17 @@ describe("the meters of a call", () => {
     expect(metersOf(limits, { tenant: "acme" }, evening)[0]).toEqual({ key: "user/acme/2026-11-24", level: "user", limitNano: 5_000 });
   });
 
+  it("include the month of an API key, and none where no key started the run", () => {
+    const withKey: BudgetLimits = { ...limits, key: { nano: 8_000, calls: 3 } };
+    expect(metersOf(withKey, { tenant: "acme", user: "ada", key: "k/1" }, evening)[1]).toEqual({
+      key: "key/acme/k%2F1/2026-11",
+      level: "key",
+      limitNano: 8_000,
+      limitCalls: 3,
+    });
+    expect(metersOf(withKey, { tenant: "acme", user: "ada" }, evening).map(({ level }) => level)).toEqual(["user", "system"]);
+  });
+
   it("do not include a feature without a budget, whatever its name", () => {
     for (const feature of ["other", "constructor", "__proto__", undefined])
       expect(metersOf(limits, { tenant: "acme", user: "ada", feature }, evening).map(({ level }) => level)).toEqual(["user", "system"]);
@@ -54,6 +65,9 @@ test("a window is over when the next one begins, and a key without a window neve
   expect(isOver("system/2026-11-24T18", at("2026-11-24T19:00:00Z"))).toBe(true);
   expect(isOver("user/acme/ada/2026-11-24", at("2026-11-24T23:59:59.999Z"))).toBe(false);
   expect(isOver("user/acme/ada/2026-11-24", at("2026-11-25T00:00:00Z"))).toBe(true);
+  expect(isOver("key/acme/k1/2026-12", at("2026-12-31T23:59:59.999Z"))).toBe(false);
+  expect(isOver("key/acme/k1/2026-12", at("2027-01-01T00:00:00Z"))).toBe(true);
+  expect(isOver("key/acme/k1/2028-02", at("2028-02-29T23:00:00Z"))).toBe(false);
   for (const key of ["system", "user/acme", ""]) expect(isOver(key, at("2100-01-01T00:00:00Z"))).toBe(false);
 });
 

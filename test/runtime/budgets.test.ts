@@ -1,27 +1,19 @@
 /** Budgets above the run, through the runtime and over HTTP: a real provider wire, a real store, a real server. */
 import { describe, expect, onTestFinished, test } from "vitest";
-import { agent, type Config, createRuntime, type Event, type Run, type Runtime, sqlite, vllm } from "../../src/index.ts";
+import { agent, type Config, type Event, type Run, type Runtime } from "../../src/index.ts";
 import { createServer } from "../../src/server/server.ts";
-import { chatScript } from "../../src/testing/fault-chat.ts";
-import { startFaultServer } from "../../src/testing/fault-server.ts";
+import { world as inMemory } from "./world.ts";
 
 /** A call reserves 20 tokens at 1 USD a million, and the input is free: 20 micro-dollars; it costs 10. */
 const holdMicrousd = 20;
 const costMicrousd = 10;
 
-async function world(budgets: Config["budgets"]): Promise<{ runtime: Runtime; requests: () => number }> {
-  const provider = await startFaultServer((request) => chatScript(request, { text: "yes", usage: { input: 5, output: 10 } }));
-  const runtime = await createRuntime({
-    store: sqlite(":memory:"),
-    env: {},
-    providers: { self: vllm({ baseURL: `${provider.url}/v1` }) },
+async function world(budgets: Config["budgets"], more: Config = {}): Promise<{ runtime: Runtime; requests: () => number }> {
+  const { runtime, provider } = await inMemory(() => ({ text: "yes", usage: { input: 5, output: 10 } }), {
     tiers: { main: { provider: "self", model: "m", max_output_tokens: 20, price: { input_usd_per_mtok: 0, output_usd_per_mtok: 1 } } },
     agents: [agent({ name: "single", machine: "single" })],
     budgets,
-  });
-  onTestFinished(async () => {
-    await runtime.close();
-    await provider.close();
+    ...more,
   });
   return { runtime, requests: () => provider.book.entries.length };
 }
@@ -132,4 +124,24 @@ test("GET /v1/budgets tells an operator all of them, and another caller his own"
     user("bob"),
   ]);
   expect(await runtime.budgets({ tenant: "local", user: "bob", scopes: [] })).toEqual([user("bob")]);
+});
+
+test("a key has a month, and a feature may be closed to a plan", async () => {
+  const { runtime, requests } = await world({ key: { per_month_calls: 1 } }, { features: { digest: { plans: ["pro"] } } });
+  const by = (key: string, plan?: string) => ({ tenant: "acme", user: "ada", key, ...(plan && { plan }), scopes: [] });
+  const started = async (caller: ReturnType<typeof by>, feature?: string) => {
+    const handle = await runtime.start({ agent: "single", input: "?", ...(feature && { feature }) }, { caller });
+    return await handle.result();
+  };
+  expect((await started(by("k1"))).status).toBe("done");
+  expect(await started(by("k1"))).toMatchObject({ status: "exhausted", error: { details: { level: "key" } } });
+  expect((await started(by("k2", "pro"), "digest")).status).toBe("done");
+  expect(await runtime.budgets(by("k1"))).toMatchObject([
+    { level: "key", subject: "k1", spent: { calls: 1 }, resets_at: expect.stringMatching(/-01T00:00:00\.000Z$/) },
+  ]);
+  await expect(started(by("k3", "free"), "digest")).rejects.toMatchObject({
+    code: "forbidden",
+    message: expect.stringContaining("part of pro"),
+  });
+  expect(requests()).toBe(2);
 });

@@ -37,9 +37,9 @@ import { type DefinedAgent, Runtime } from "../../src/runtime/runtime.ts";
 import type { Scheduler } from "../../src/runtime/scheduler.ts";
 import { tool } from "../../src/runtime/tool.ts";
 import { supervise } from "../../src/runtime/work-logic.ts";
+import type { Claimed } from "../../src/stores/sql/calls.ts";
+import { type Call, storeOverCalls } from "../../src/stores/sql/store-over-calls.ts";
 import { SqliteCore } from "../../src/stores/sqlite/core.ts";
-import type { Claimed } from "../../src/stores/sqlite/ownership.ts";
-import { type Call, storeOverCalls } from "../../src/stores/sqlite/store-over-calls.ts";
 import { storeOfCore } from "../../src/stores/sqlite.ts";
 import type { Counts, Entry, EntryResult, OpenAsk, RunRecord, Store } from "../../src/stores/store.ts";
 
@@ -451,6 +451,8 @@ class Process {
           return;
         }
         world.checkLedger();
+        const corrections = method === "reconcile" ? (result as readonly object[]) : [];
+        if (corrections.length > 0) world.fail(`the store had to be corrected: ${JSON.stringify(corrections)}`);
         if (method === "claim") for (const [, run, , , , head] of result as Claimed[]) world.tookOver(run, head);
         if (method === "commit") {
           for (const entry of result as EntryResult[]) if (entry.type === "fenced") world.tally.fenced++;

@@ -1,40 +1,34 @@
 /**
  * The SQLite store as one synchronous object over one connection. Owns the connection and joins the parts; it speaks packed rows
- * (see `packed.ts`), so that it can live in this thread or in another one. The store that callers see is `store-over-calls.ts`.
+ * (see `sql/packed.ts`), so that it can live in this thread or in another one. The store that callers see is `sql/store-over-calls.ts`.
  */
 import type { DatabaseSync } from "node:sqlite";
-import type { EntryResult, ListQuery, TurnRow } from "../store.ts";
+import type {
+  Calls,
+  Claimed,
+  ClaimOptions,
+  EndedCursor,
+  EndedPage,
+  MessageOptions,
+  PackedFacts,
+  PackedMessageResult,
+  PackedMeter,
+  PackedPage,
+} from "../sql/calls.ts";
+import { type FencedEntry, isCurrent } from "../sql/fence.ts";
+import type { Packed, PackedMessage, PackedRecord } from "../sql/packed.ts";
+import type { PackedUsage } from "../sql/usage.ts";
+import type { Correction, EntryResult, ListQuery, TurnRow, UsageQuery } from "../store.ts";
 import { storeError, storeGone } from "./errors.ts";
-import { Inbox, type MessageOptions, type PackedMessageResult } from "./inbox.ts";
+import { Inbox } from "./inbox.ts";
 import type { RunRow } from "./live-runs.ts";
-import { type Claimed, type ClaimOptions, disowned, Ownership } from "./ownership.ts";
-import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
-import { type PackedFacts, type PackedMeter, type PackedPage, Reads } from "./reads.ts";
+import { Ownership } from "./ownership.ts";
+import { Reads } from "./reads.ts";
+import { Reconciler } from "./reconciler.ts";
 import { open, type SqliteOptions } from "./schema.ts";
 import { Transaction } from "./transaction.ts";
-import { type FencedEntry, Writer } from "./writer.ts";
-
-/** What a core can be asked. Each call throws an `EscapementError`, and nothing else. */
-export interface Calls {
-  commit(batch: Packed): EntryResult[];
-  message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult;
-  inbox(run: string): PackedMessage[];
-  unread(owner: string): string[];
-  heartbeat(owner: string, until: number): void;
-  release(owner: string, begun: boolean): void;
-  owners(): [owner: string, until: number][];
-  claim(owner: string, options: ClaimOptions): Claimed[];
-  nextDue(): number | null;
-  get(run: string): PackedRecord | null;
-  list(query: ListQuery): PackedPage;
-  turns(run: string, after: number, limit: number): TurnRow[];
-  facts(run: string, after: number, limit: number): PackedFacts[];
-  meters(): PackedMeter[];
-  purgeMeters(keys: readonly string[]): number;
-  putAgent(hash: string, json: string): void;
-  getAgent(hash: string): string | null;
-  purge(before: number, now: number, limit: number): number;
-}
+import { UsageReads } from "./usage.ts";
+import { Writer } from "./writer.ts";
 
 export class SqliteCore implements Calls {
   readonly #db: DatabaseSync;
@@ -43,6 +37,8 @@ export class SqliteCore implements Calls {
   readonly #inbox: Inbox;
   readonly #ownership: Ownership;
   readonly #reads: Reads;
+  readonly #usage: UsageReads;
+  readonly #reconciler: Reconciler;
   #closed = false;
 
   /** `path` is a file, made with its folder when missing, or `:memory:`. */
@@ -54,11 +50,13 @@ export class SqliteCore implements Calls {
     this.#inbox = new Inbox(this.#db, transaction);
     this.#ownership = new Ownership(this.#db, transaction, () => this.#writer.forget());
     this.#reads = new Reads(this.#db, transaction);
+    this.#usage = new UsageReads(this.#db);
+    this.#reconciler = new Reconciler(this.#db, transaction, () => this.#writer.forget());
   }
 
-  /** The fence: whether an entry comes from the run's present owner and, for a turn, follows its head. A run given up has no owner. */
+  /** The fence; a method, so that a test can take it away. */
   isCurrent(row: RunRow, entry: FencedEntry): boolean {
-    return row.owner !== null && row.owner !== disowned && row.epoch === entry.epoch && (entry.type !== "turn" || entry.n === row.head + 1);
+    return isCurrent(row, entry);
   }
 
   /** What the calls in `work` write is one transaction. Throws when it could not be written; then nothing of them was. */
@@ -113,6 +111,9 @@ export class SqliteCore implements Calls {
   meters(): PackedMeter[] {
     return this.#do("meters", () => this.#reads.meters());
   }
+  usage(query: UsageQuery): PackedUsage[] {
+    return this.#do("usage", () => this.#usage.usage(query));
+  }
   purgeMeters(keys: readonly string[]): number {
     return this.#do("purgeMeters", () => this.#writer.purgeMeters(keys));
   }
@@ -128,6 +129,13 @@ export class SqliteCore implements Calls {
       this.#ownership.forgetIdle(before);
       return purged;
     });
+  }
+
+  reconcile(): Correction[] {
+    return this.#do("reconcile", () => this.#reconciler.reconcile());
+  }
+  reconcileEnded(after: EndedCursor, limit: number): EndedPage {
+    return this.#do("reconcile", () => this.#reconciler.reconcileEnded(after, limit));
   }
 
   close(): void {

@@ -1,18 +1,11 @@
 /** Messages to runs: stored before their sender is answered, until a turn consumes them (which the writer does, in that turn's transaction). */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { hasEnded } from "../../protocol/run.ts";
-import type { Idempotency, OpenAsk } from "../store.ts";
-import { type PackedMessage, type PackedRecord, recordColumns, recordTables } from "./packed.ts";
-import { type Query, query } from "./schema.ts";
+import type { MessageOptions, PackedMessageResult } from "../sql/calls.ts";
+import { answerConflict } from "../sql/message.ts";
+import type { PackedMessage, PackedRecord } from "../sql/packed.ts";
+import { type Query, query, recordColumns, recordTables } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
-
-export type PackedMessageResult =
-  | { readonly type: "stored" | "ended"; readonly record: PackedRecord }
-  | { readonly type: "known"; readonly record: PackedRecord; readonly sameBody: boolean }
-  | { readonly type: "not_found" }
-  | { readonly type: "conflict"; readonly message: string };
-
-export type MessageOptions = { readonly hash?: string; readonly idempotency?: Idempotency };
 
 export class Inbox {
   readonly #transaction: Transaction;
@@ -78,21 +71,12 @@ export class Inbox {
     if (this.#nonce.get(position, nonce)) return { type: "stored", record };
     if (hasEnded(record[1])) return { type: "ended", record };
     if (kind === "answer") {
-      const problem = this.#conflict(position, record, ordinal, hash);
+      const problem = answerConflict(record, ordinal, hash, () => this.#answer.get(position, ordinal) !== undefined);
       if (problem !== null) return { type: "conflict", message: problem };
     }
     this.#insert.run(position, nonce, kind, ordinal, value, createdAt);
     this.#wake.run(position);
     if (idempotency) this.#insertKey.run(idempotency.scope, idempotency.key, run, idempotency.bodyHash, idempotency.expiresAt);
     return { type: "stored", record };
-  }
-
-  #conflict(position: number, record: PackedRecord, ordinal: number | null, hash: string | undefined): string | null {
-    // Written by the writer as JSON of this type.
-    const ask = (JSON.parse(record[9]) as OpenAsk[]).find((open) => open.ordinal === ordinal && open.kind === "ask");
-    if (!ask || ask.denied !== undefined) return `nothing is open under ${ordinal}`;
-    if (this.#answer.get(position, ordinal)) return `${ordinal} was answered already`;
-    if (hash !== undefined && hash !== ask.hash) return `what ${ordinal} asks about has changed: its hash is ${ask.hash}, not ${hash}`;
-    return null;
   }
 }

@@ -1,35 +1,21 @@
 /**
- * The meters above runs: read once, decided on in memory, written once a batch. Owns their rows; what a call may cost is decided by
- * `src/money/budget.ts`, and a run's own meter is in its turns.
+ * The meters above runs: read once, decided on in memory, written once a batch. Owns their rows; a run's own meter is in its turns.
  *
- *  1. A meter never grants beyond its limit. `spent + held` exceeds it only when the limit was lowered afterwards or a call cost more
- *     than its hold: both are told as they are, and nothing more is granted.
- *  2. What is remembered is true inside the writer's transaction: it calls {@link Ledger.forget} when another process has written, or when
+ *  1. What is remembered is true inside the writer's transaction: it calls {@link Ledger.forget} when another process has written, or when
  *     its own transaction was rolled back.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Level } from "../../money/budget.ts";
-import type { Count, Counts, MeterRef, OpenAsk } from "../store.ts";
-import { amount } from "./amount.ts";
+import { limit, type Meter, type Meters, newMeter } from "../sql/meter.ts";
+import type { Counts, MeterRef } from "../store.ts";
 import { type Query, query } from "./schema.ts";
-
-export type Meter = {
-  readonly key: string;
-  readonly level: Level["level"];
-  limitNano: number;
-  spentNano: number;
-  heldNano: number;
-  counts: Counts | undefined;
-  /** Differs from its row. */
-  changed: boolean;
-};
 
 /** Meters in memory at most (200 bytes each). */
 const remembered = 10_000;
 
 type MeterRow = [level: Level["level"], limitNano: number, spentNano: number, heldNano: number, counts: string | null];
 
-export class Ledger {
+export class Ledger implements Meters {
   readonly #meters = new Map<string, Meter>();
   readonly #select: Query<MeterRow>;
   readonly #upsert: StatementSync;
@@ -44,20 +30,13 @@ export class Ledger {
     );
   }
 
-  /** The meter that a reserve names; from now on with the limit given there. */
   at(ref: MeterRef): Meter {
     const found = this.find(ref.key);
     if (found) {
-      if (found.limitNano !== ref.limitNano) {
-        found.limitNano = amount("limitNano", ref.limitNano, ref.key);
-        found.changed = true;
-      }
-      limitCounts(found, ref);
+      limit(found, ref);
       return found;
     }
-    const limitNano = amount("limitNano", ref.limitNano, ref.key);
-    const made: Meter = { key: ref.key, level: ref.level, limitNano, spentNano: 0, heldNano: 0, counts: undefined, changed: true };
-    limitCounts(made, ref);
+    const made = newMeter(ref);
     this.#meters.set(ref.key, made);
     return made;
   }
@@ -105,34 +84,4 @@ export class Ledger {
   forget(): void {
     this.#meters.clear();
   }
-}
-
-/** Takes the limits of a reserve; a meter that counts and is limited no longer goes on counting. */
-function limitCounts(meter: Meter, { key, limitTokens, limitCalls }: MeterRef): void {
-  const isLimited = limitTokens !== undefined || limitCalls !== undefined;
-  if (!meter.counts) {
-    if (!isLimited) return;
-    meter.counts = { tokens: { limit: 0, spent: 0, held: 0 }, calls: { limit: 0, spent: 0, held: 0 } };
-  }
-  const limit = (count: Count, name: string, to = Number.MAX_SAFE_INTEGER): void => {
-    if (count.limit === to) return;
-    count.limit = amount(name, to, key);
-    meter.changed = true;
-  };
-  limit(meter.counts.tokens, "limitTokens", limitTokens);
-  limit(meter.counts.calls, "limitCalls", limitCalls);
-}
-
-/** A granted call, held on a meter that counts. */
-export function holdCounts({ tokens, calls }: Counts, holdTokens: number, key: string): void {
-  tokens.held = amount("held tokens", tokens.held + holdTokens, key);
-  calls.held += 1;
-}
-
-/** The same call, settled: it was one, and used so many tokens. */
-export function settleCounts({ tokens, calls }: Counts, { holdTokens = 0 }: OpenAsk, used: number, key: string): void {
-  tokens.held = amount("held tokens", tokens.held - holdTokens, key);
-  tokens.spent = amount("spent tokens", tokens.spent + used, key);
-  calls.held -= 1;
-  calls.spent += 1;
 }

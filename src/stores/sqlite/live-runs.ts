@@ -7,26 +7,11 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { RunStatus } from "../../protocol/run.ts";
+import type { RunState } from "../sql/turn.ts";
 import type { OpenAsk } from "../store.ts";
 import { type Query, query } from "./schema.ts";
 
-/** What an entry is checked against and applied to. Also the level `run` of a budget decision. */
-export type RunRow = {
-  readonly level: "run";
-  readonly position: number;
-  readonly epoch: number;
-  readonly owner: string | null;
-  readonly createdAt: number;
-  readonly hasSession: boolean;
-  claims: number;
-  status: RunStatus;
-  head: number;
-  seq: number;
-  limitNano: number;
-  spentNano: number;
-  heldNano: number;
-  readonly open: OpenAsk[];
-};
+export type RunRow = RunState & { readonly position: number };
 
 type Columns = [
   position: number,

@@ -7,32 +7,15 @@
  *  3. One damaged row costs its own run, never the claim of the others.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { Claimed, ClaimOptions } from "../sql/calls.ts";
+import { disowned, maxClaims } from "../sql/fence.ts";
+import { type PackedRecord, record } from "../sql/packed.ts";
 import { isStoreFailure } from "./errors.ts";
-import { type PackedRecord, record, recordColumns, recordTables } from "./packed.ts";
-import { type Query, query } from "./schema.ts";
+import { type Query, query, recordColumns, recordTables } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
-
-export const maxClaims = 2;
-
-/**
- * The owner of a run that was given up with work begun: a name without a lease, so that it is claimed at once, as from an owner that is gone
- * (and not as from one that left in order). Nobody writes under it, and callers are told that there is no owner.
- */
-export const disowned = "";
-
-export type ClaimOptions = {
-  readonly now: number;
-  readonly limit: number;
-  readonly machines: readonly string[];
-  readonly dead?: readonly string[];
-  readonly run?: string;
-  readonly quarantined?: boolean;
-};
 
 /** `released` (0 or 1): its last owner gave it up in order. Not said of a run from quarantine, whose open work may have been begun. */
 type Candidate = [position: number, claims: number, released: number];
-
-export type Claimed = [released: boolean, ...PackedRecord];
 
 const owned = "select distinct owner from runs where owner is not null";
 const ofMachines = "machine in (select value from json_each(?))";

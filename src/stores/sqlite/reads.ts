@@ -1,9 +1,10 @@
 /** What the store tells about runs, turns, facts and money; agents' definitions; and the deletion of what is old. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { PackedFacts, PackedMeter, PackedPage } from "../sql/calls.ts";
+import type { PackedRecord } from "../sql/packed.ts";
 import type { ListQuery, TurnRow } from "../store.ts";
 import { isStoreFailure } from "./errors.ts";
-import { type PackedRecord, recordColumns, recordTables } from "./packed.ts";
-import { type Query, query } from "./schema.ts";
+import { type Query, query, recordColumns, recordTables } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Columns of `runs` that a list can be filtered by. */
@@ -12,15 +13,7 @@ const filters = ["tenant", "user", "status", "agent", "session", "feature"] as c
 /** Turns read at once while looking for facts. */
 const factsPage = 64;
 
-/** `next`: where the page after this one begins. */
-export type PackedPage = { readonly rows: PackedRecord[]; readonly next: number | null };
-
-/** Facts of one turn, joined: see `factSeparator`. */
-export type PackedFacts = [lastSeq: number, facts: string];
-
 type Listed = [position: number, ...PackedRecord];
-
-export type PackedMeter = [key: string, level: string, limitNano: number, spentNano: number, heldNano: number, counts: string | null];
 
 export class Reads {
   readonly #db: DatabaseSync;
@@ -56,7 +49,9 @@ export class Reads {
     this.#putAgent = db.prepare("insert into agents (hash, json) values (?, ?) on conflict (hash) do nothing");
     this.#getAgent = query(db, "select json from agents where hash = ?");
     this.#old = query(db, "select position from runs where finished_at is not null and finished_at < ? order by finished_at limit ?");
-    this.#deletes = ["turns where run", "inbox where run", "runs where position"].map((rows) => db.prepare(`delete from ${rows} = ?`));
+    this.#deletes = ["turns where run", "calls where run", "inbox where run", "runs where position"].map((rows) =>
+      db.prepare(`delete from ${rows} = ?`),
+    );
     this.#deleteKeys = db.prepare("delete from idempotency where expires_at <= ?");
   }
 

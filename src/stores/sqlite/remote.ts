@@ -7,9 +7,9 @@
  */
 import { Worker } from "node:worker_threads";
 import { EscapementError } from "../../protocol/errors.ts";
+import type { Call } from "../sql/store-over-calls.ts";
 import { storeGone } from "./errors.ts";
 import type { SqliteOptions } from "./schema.ts";
-import type { Call } from "./store-over-calls.ts";
 import type { CallMessage, ReplyMessage, WorkerData } from "./worker.ts";
 
 type Pending = { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void };

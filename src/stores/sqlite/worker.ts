@@ -7,7 +7,8 @@
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type ErrorBody, EscapementError } from "../../protocol/errors.ts";
-import { type Calls, SqliteCore } from "./core.ts";
+import type { Calls } from "../sql/calls.ts";
+import { SqliteCore } from "./core.ts";
 import { isStoreFailure, storeError } from "./errors.ts";
 import type { SqliteOptions } from "./schema.ts";
 

@@ -1,36 +1,30 @@
 /**
- * Writes batches of entries: turns with their money, acceptances, parking, quarantine. Owns what an entry changes and in which order;
- * who may claim a run is `ownership.ts`, messages are `inbox.ts`, the meters' arithmetic is `ledger.ts`.
+ * Writes batches of entries: turns with their money, acceptances, parking, quarantine. Owns the rows that an entry changes and in which
+ * order; what a turn means for its run and its money is `sql/turn.ts`, who may claim a run is `ownership.ts`, messages are `inbox.ts`.
  *
  *  1. One transaction a batch. An entry is refused (`fenced`, `known`) before it has changed anything; one that was written before is
  *     answered as then.
  *  2. An exception rolls the batch back; it is then done again with a savepoint an entry, and only the entry that throws is `broken`.
  *     A failure of the store itself (lock, disk) is nobody's fault and rejects the batch.
- *  3. A run ends with no open ask: an entry that would leave one (and its hold) behind is `broken`.
- *  4. A turn is one insert (and an update of its run when its status changes); meters are written once a batch.
- *  5. Rows and meters that are remembered from one batch to the next are true: see `LiveRuns` and `Ledger`.
+ *  3. A turn is one insert (one more for each call that it settles, and an update of its run when its status changes); meters are written
+ *     once a batch.
+ *  4. Rows and meters that are remembered from one batch to the next are true: see `LiveRuns` and `Ledger`.
  *
  * The open asks are one column, written by each turn: right for tens of open asks a run, not for thousands.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { decide } from "../../money/budget.ts";
 import { hasEnded } from "../../protocol/run.ts";
-import type { AskEntry, Close, EntryResult, Grant, OpenAsk, ParkEntry, QuarantineEntry } from "../store.ts";
-import { grantFacts } from "../store.ts";
-import { amount } from "./amount.ts";
+import { amount } from "../sql/amount.ts";
+import type { FencedEntry } from "../sql/fence.ts";
+import { callColumns, type Packed, type PackedAccept, type PackedEntry, type PackedTurn, unpack } from "../sql/packed.ts";
+import { earliestDue, noneOpen, noProgress, takeTurn } from "../sql/turn.ts";
+import type { EntryResult } from "../store.ts";
 import { isStoreFailure } from "./errors.ts";
-import { holdCounts, Ledger, settleCounts } from "./ledger.ts";
+import { Ledger } from "./ledger.ts";
 import { LiveRuns, type RunRow } from "./live-runs.ts";
-import { factSeparator, type Packed, type PackedAccept, type PackedEntry, type PackedTurn, unpack } from "./packed.ts";
 import { Repeats } from "./repeats.ts";
 import { type Query, query } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
-
-export type FencedEntry = PackedTurn | ParkEntry | QuarantineEntry;
-
-/** What a run has done before its first turn. */
-const noProgress = JSON.stringify({ steps: 0, calls: 0, toolCalls: 0, inputTokens: 0, cachedTokens: 0, outputTokens: 0, estimated: false });
-const noneOpen = "[]";
 
 export class Writer {
   readonly #transaction: Transaction;
@@ -42,6 +36,7 @@ export class Writer {
   #seenVersion = -1;
   readonly #insertRun: StatementSync;
   readonly #insertTurn: StatementSync;
+  readonly #insertCall: StatementSync;
   readonly #status: StatementSync;
   readonly #end: StatementSync;
   readonly #consume: StatementSync;
@@ -62,12 +57,16 @@ export class Writer {
     this.#repeats = new Repeats(db, this.#ledger);
     this.#dataVersion = query(db, "pragma data_version");
     this.#insertRun = db.prepare(
-      `insert into runs (id, epoch, owner, claims, status, created_at, tenant, user, session, agent, machine, feature)
-       values (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
+      `insert into runs (id, epoch, owner, claims, status, created_at, tenant, user, session, agent, machine, feature, key)
+       values (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
     );
     this.#insertTurn = db.prepare(
       `insert into turns (run, n, seq, limit_nano, spent_nano, held_nano, at, hash, open, progress, body, facts)
        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#insertCall = db.prepare(
+      `insert into calls (run, tenant, user, key, feature, agent, ${callColumns.map(([name]) => name).join(", ")})
+       select position, tenant, user, key, feature, agent, ${callColumns.map((_, i) => `?${i + 2}`).join(", ")} from runs where position = ?1`,
     );
     this.#status = db.prepare("update runs set status = ?, claims = 0 where position = ?");
     this.#end = db.prepare("update runs set status = ?, claims = 0, owner = null, wake_at = null, finished_at = ? where position = ?");
@@ -190,6 +189,7 @@ export class Writer {
       entry.agent,
       entry.machine,
       entry.feature,
+      entry.key,
     );
     if (changes === 0) return this.#acceptedBefore(entry);
     const position = Number(lastInsertRowid);
@@ -233,29 +233,8 @@ export class Writer {
   #turn(row: RunRow, entry: PackedTurn): EntryResult {
     const { position, createdAt } = row;
     const { n, status } = entry;
-    row.limitNano = Math.min(row.limitNano + amount("raiseNano", entry.raiseNano), Number.MAX_SAFE_INTEGER);
-    for (const close of entry.closes) this.#close(row, close);
-    const grants = entry.asks.map((ask) => this.#ask(row, ask));
+    const { firstSeq, grants, facts } = takeTurn(row, entry, this.#ledger);
     const ends = hasEnded(status);
-    if (ends && row.open.length > 0) throw new Error(`turn ${n} of ${entry.run} ends it with open asks: ${JSON.stringify(row.open)}`);
-    let facts = entry.facts;
-    let factCount = entry.factCount;
-    if (grants.length > 0) {
-      // Only a denial tells its time.
-      const more = grantFacts(
-        entry.asks,
-        grants,
-        grants.every(({ granted }) => granted) ? "" : new Date(createdAt + entry.at).toISOString(),
-      );
-      if (more.length > 0) {
-        const joined = more.join(factSeparator);
-        facts = factCount === 0 ? joined : `${facts}${factSeparator}${joined}`;
-        factCount += more.length;
-      }
-    }
-    const firstSeq = row.seq + 1;
-    row.head = n;
-    row.seq += factCount;
     this.#insertTurn.run(
       position,
       n,
@@ -270,6 +249,7 @@ export class Writer {
       entry.body,
       `[${facts}]`,
     );
+    for (const call of entry.calls) this.#insertCall.run(position, ...call);
     if (entry.consumes !== null && this.#consume.run(n, position, entry.consumes).changes === 0)
       throw new Error(`turn ${n} of ${entry.run} consumes the message ${entry.consumes}, which is not waiting in its inbox`);
     if (!ends) {
@@ -286,57 +266,6 @@ export class Writer {
     return wakes === undefined ? { type: "written", firstSeq, grants } : { type: "written", firstSeq, grants, wakes };
   }
 
-  /** Settles an ask: its hold ends, and what it cost is spent on the same meters. */
-  #close(row: RunRow, close: Close): void {
-    const index = row.open.findIndex((ask) => ask.ordinal === close.ordinal);
-    const ask = row.open[index];
-    if (!ask) throw new Error(`closes the ask ${close.ordinal}, which is not open`);
-    row.open.splice(index, 1);
-    const costNano = amount("costNano", close.costNano);
-    const hold = ask.holdNano ?? 0;
-    row.heldNano = amount("heldNano", row.heldNano - hold);
-    row.spentNano = amount("spentNano", row.spentNano + costNano);
-    for (const key of ask.meters ?? []) {
-      const meter = this.#ledger.find(key);
-      // Deleted with its window, which it can be only while nothing is held on it: by a call that was free.
-      if (!meter && hold === 0 && costNano === 0) continue;
-      if (!meter) throw new Error(`the meter ${key} of the open ask ${ask.ordinal} has no row`);
-      meter.heldNano = amount("heldNano", meter.heldNano - hold, key);
-      meter.spentNano = amount("spentNano", meter.spentNano + costNano, key);
-      if (meter.counts && ask.counted?.includes(key)) settleCounts(meter.counts, ask, amount("tokens", close.tokens ?? 0), key);
-      meter.changed = true;
-    }
-  }
-
-  /** Opens an ask, with its hold when it reserves money and every level has enough left. */
-  #ask(row: RunRow, ask: AskEntry): Grant {
-    const { ordinal, kind, hash, reserve, due } = ask;
-    if (row.open.some((open) => open.ordinal === ordinal)) throw new Error(`asks under the ordinal ${ordinal}, which is open`);
-    const opened = due === undefined ? { ordinal, kind, hash } : { ordinal, kind, hash, due };
-    if (!reserve) {
-      row.open.push(opened);
-      return { ordinal, granted: true, holdNano: 0, maxTokens: 0 };
-    }
-    const meters = reserve.meters.map((ref) => this.#ledger.at(ref));
-    const grant = decide(ordinal, reserve, [row, ...meters]);
-    if (!grant.granted) {
-      row.open.push({ ...opened, denied: grant.level });
-      return grant;
-    }
-    const holdNano = amount("hold", grant.holdNano);
-    row.heldNano = amount("heldNano", row.heldNano + holdNano);
-    const counted = meters.filter(({ counts }) => counts !== undefined).map(({ key }) => key);
-    const holdTokens = amount("tokens", (reserve.inputTokens ?? 0) + grant.maxTokens);
-    for (const meter of meters) {
-      if (meter.counts) holdCounts(meter.counts, holdTokens, meter.key);
-      meter.heldNano = amount("heldNano", meter.heldNano + holdNano, meter.key);
-      meter.changed = true;
-    }
-    const opening = { ...opened, holdNano, maxTokens: grant.maxTokens, meters: meters.map((meter) => meter.key) };
-    row.open.push(counted.length === 0 ? opening : { ...opening, counted, holdTokens });
-    return grant;
-  }
-
   /** The next run of the session of a run that has just ended may be claimed. */
   #wakeNext(position: number): string | undefined {
     const next = this.#nextOfSession.get(position);
@@ -346,10 +275,4 @@ export class Writer {
     this.#wake.run(at);
     return id;
   }
-}
-
-function earliestDue(open: readonly OpenAsk[]): number | null {
-  let earliest: number | null = null;
-  for (const { due } of open) if (due !== undefined && (earliest === null || due < earliest)) earliest = due;
-  return earliest;
 }

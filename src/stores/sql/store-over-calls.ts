@@ -1,17 +1,19 @@
 /**
- * The store that callers see, over a core that is called somehow: at once, or in a worker. Owns packing and unpacking, so both are the same
- * store but for where the SQL runs.
+ * The store that callers see, over a core that is called somehow: at once, in a worker, or over a connection. Owns packing and unpacking,
+ * so all are the same store but for where the SQL runs.
  */
 import type { Json } from "../../protocol/json.ts";
 import { damaged } from "../damage.ts";
 import type { Counts, FactRow, MessageResult, RunRecord, Store } from "../store.ts";
-import type { Calls } from "./core.ts";
+import type { Calls, EndedCursor, EndedPage } from "./calls.ts";
 import { factSeparator, messageValue, type PackedRecord, pack, record } from "./packed.ts";
+import { usageOf } from "./usage.ts";
 
 /** Carries out one call of the core. Rejects with an `EscapementError`. */
 export type Call = <M extends keyof Calls>(method: M, ...args: Parameters<Calls[M]>) => Promise<ReturnType<Calls[M]>>;
 
 const purgedAtOnce = 200;
+const comparedAtOnce = 1_000;
 
 export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
   return {
@@ -69,6 +71,8 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
         ...(counts !== null && { counts: JSON.parse(counts) as Counts }),
       })),
 
+    usage: async (query) => usageOf(await call("usage", query)),
+
     purgeMeters: (keys) => call("purgeMeters", keys),
 
     putAgent: (hash, json) => call("putAgent", hash, json),
@@ -80,6 +84,15 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
         total += purged;
         if (purged < purgedAtOnce) return total;
       }
+    },
+    async reconcile(endedSince = 0) {
+      const corrections = await call("reconcile");
+      for (let after: EndedCursor | null = [endedSince, -1]; after; ) {
+        const page: EndedPage = await call("reconcileEnded", after, comparedAtOnce);
+        corrections.push(...page.corrections);
+        after = page.next;
+      }
+      return corrections;
     },
     close,
   };
