@@ -159,9 +159,9 @@ function asksOf(walk: Walk, asked: readonly Asked[]): readonly Counts[] {
     switch (one.kind) {
       case "call": {
         // The input of work has the type of its placeholder.
-        const { tier, attempt, cached } = one.input as CallInput;
+        const { tier, attempt, step, cached } = one.input as CallInput;
         add(cached ? "replay" : `call/${tier}`, 1);
-        if (attempt === 1) add("step", 1);
+        if (attempt === 1 && step !== 0) add("step", 1);
         break;
       }
       case "sleep": {

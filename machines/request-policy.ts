@@ -34,6 +34,8 @@ export type RequestPolicy = {
   /** Answers are looked up first, kept when they are good, and, also when they are old, given when no tier answers. */
   readonly cache?: boolean | undefined;
   readonly judge?: Judge | undefined;
+  /** An answer that its model is less sure of than this (0 to 1) is taken back, and the next tier answers; the last tier's stands. */
+  readonly escalateBelow?: number | undefined;
   readonly backoff?: Backoff | undefined;
   /** What of a conversation is kept when it grows too long. Without it a call that is refused as too long goes to the next tier as it is. */
   readonly context?: ContextPolicy | undefined;
@@ -41,7 +43,7 @@ export type RequestPolicy = {
 
 /** The policy that a machine's input carries, for the requests that it makes. */
 export function policyOf(input: RequestPolicy): RequestPolicy {
-  const { retries, onBudget, onLength, onCut, degraded, cache, judge, backoff, context } = input;
+  const { retries, onBudget, onLength, onCut, degraded, cache, judge, escalateBelow, backoff, context } = input;
   return {
     retries,
     onBudget,
@@ -50,6 +52,7 @@ export function policyOf(input: RequestPolicy): RequestPolicy {
     ...(degraded !== undefined && { degraded }),
     ...(cache !== undefined && { cache }),
     ...(judge !== undefined && { judge }),
+    ...(escalateBelow !== undefined && { escalateBelow }),
     ...(backoff !== undefined && { backoff }),
     ...(context !== undefined && { context }),
   };

@@ -9,7 +9,8 @@
  *     shorter, for which 1 more may be made.
  *  2. A bad answer is never asked for again with the same words; the same bad answer twice ends the tier.
  *  3. Text that was shown and is void is retracted before the next call.
- *  4. The chain goes on tier by tier, then to an old answer from the cache, then to the degraded answer.
+ *  4. An answer that its model is not sure of goes to the next tier; one that does not say how sure it is counts as unsure.
+ *  5. The chain goes on tier by tier, then to an old answer from the cache, then to the degraded answer.
  */
 import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
@@ -101,7 +102,10 @@ const baseOf = ({ input, compacted }: Context): readonly Message[] => compacted?
 
 const delayMs = ({ input: { backoff = defaultBackoff }, error, attempt }: Context): number =>
   Math.max(error?.retry_after_ms ?? 0, Math.min(backoff.max_ms, backoff.first_ms * 2 ** (attempt - 1)));
-const reason = (context: Context): string => (context.error ? context.error.code : badness(context).code);
+const reason = (context: Context): string => {
+  if (context.error) return context.error.code;
+  return isUnsure(context) ? "low_confidence" : badness(context).code;
+};
 const tierName = (context: Context): string => context.input.tiers[context.tier] ?? "";
 const textOf = (parts: readonly Part[]): string => parts.map(({ text }) => text).join("");
 /** What a broken call has shown and the agent does not take back. */
@@ -111,6 +115,12 @@ const usesTools = ({ input, answer }: Context): boolean => (answer?.tools?.lengt
 
 const isGood = (context: Context): boolean =>
   usesTools(context) || (context.answer !== null && context.answer.problem === undefined && wholeText(context).trim() !== "");
+
+const hasTierLeft = ({ tier, input }: Context): boolean => tier + 1 < input.tiers.length;
+const sureFrom = (context: Context): number | undefined => (hasTierLeft(context) ? context.input.escalateBelow : undefined);
+/** A good answer that another tier shall give. Uses of tools are no text, so nothing is known of them. */
+const isUnsure = (context: Context): boolean =>
+  isGood(context) && !usesTools(context) && (context.answer?.confidence ?? 0) < (sureFrom(context) ?? 0);
 
 const question = (context: Context): Question => ({
   tier: tierName(context),
@@ -151,11 +161,12 @@ const shownOf = ({ call, code, shown = 0 }: WorkError): Retracted[] =>
   call !== undefined && (code === "lost" || shown > 0) ? [{ call, reason: code }] : [];
 
 /** What was shown last: by a call that broke off, or by an answer that cannot be used and the calls that it went on with. */
-function shown({ error, answer, parts }: Context): Retracted[] {
+function shown(context: Context): Retracted[] {
+  const { error, answer, parts } = context;
   const broken = error ? shownOf(error) : [];
   if (!answer) return broken;
   const unusable = [...parts.map(({ call }) => call), ...(answer.text !== "" && !answer.unseen ? [answer.call] : [])];
-  return [...broken, ...unusable.map((call) => ({ call, reason: "invalid_output" }))];
+  return [...broken, ...unusable.map((call) => ({ call, reason: isUnsure(context) ? "low_confidence" : "invalid_output" }))];
 }
 
 const judgeInstructions =
@@ -192,7 +203,7 @@ export const requestMachine = setup({
       context.topUps < maxTopUps,
     isNo: (_, { approve }: { approve: boolean | undefined }) => approve === false,
     mayBeCheaper: ({ context }, { error }: { error: unknown }) =>
-      workError(error).code === "budget_exceeded" && context.input.onBudget === "cheaper" && context.tier + 1 < context.input.tiers.length,
+      workError(error).code === "budget_exceeded" && context.input.onBudget === "cheaper" && hasTierLeft(context),
     isLimit: (_, { error }: { error: unknown }) => ["limit_hit", "budget_exceeded"].includes(workError(error).code),
     isOurs: (_, { error }: { error: unknown }) => ["invalid_request", "forbidden", "internal"].includes(workError(error).code),
     isKept: ({ context }, { error }: { error: unknown }) =>
@@ -201,7 +212,7 @@ export const requestMachine = setup({
       workError(error).retryable &&
       attempt <= input.retries &&
       (workError(error).retry_after_ms ?? 0) <= (input.backoff ?? defaultBackoff).max_retry_after_ms,
-    hasTierLeft: ({ context }) => context.tier + 1 < context.input.tiers.length,
+    hasTierLeft: ({ context }) => hasTierLeft(context),
     hasDegraded: ({ context }) => context.input.degraded !== undefined,
     // of an answer that came
     isRefusal: ({ context }) => context.answer?.finish === "refused" || context.answer?.finish === "filtered",
@@ -214,6 +225,7 @@ export const requestMachine = setup({
       !usesTools(context) &&
       context.continuations < maxContinuations,
     isGood: ({ context }) => isGood(context),
+    isUnsure: ({ context }) => isUnsure(context),
     isToBeJudged: ({ context }) => isGood(context) && context.input.judge !== undefined && !usesTools(context),
     isToBeKept: ({ context }) => isGood(context) && context.input.cache === true && !usesTools(context),
     passes: (_, { output }: { output: CallOutput }) => passes(output),
@@ -463,6 +475,7 @@ export const requestMachine = setup({
         { guard: "isRefusal", target: "refused" },
         { guard: "canContinue", target: "calling", actions: ["tellRetry", "keepPart"] },
         { guard: "isTruncated", target: "failed" },
+        { guard: "isUnsure", target: "fallingBack" },
         { guard: "isToBeJudged", target: "judging" },
         { guard: "isToBeKept", target: "remembering" },
         { guard: "isGood", target: "done" },
@@ -647,6 +660,7 @@ function tooLongFor(context: Context, error: WorkError): TooLong | undefined {
 
 function callInput(context: Context, replay?: { readonly cached: Hit; readonly tier: string }): CallInput {
   const { input, parts } = context;
+  const threshold = sureFrom(context);
   return {
     for: input.for ?? "answer",
     step: input.step ?? 1,
@@ -657,6 +671,7 @@ function callInput(context: Context, replay?: { readonly cached: Hit; readonly t
     instructions: input.instructions,
     tools: input.tools,
     structured: input.structured,
+    ...(threshold !== undefined && !replay && { sureFrom: threshold }),
     ...(parts.length > 0 && !replay && { continues: textOf(parts) }),
     ...(replay && { cached: replay.cached }),
   };
@@ -692,7 +707,7 @@ function requestOutput(context: Context): RequestOutput {
     status,
     text: answer || text !== "" ? text : null,
     ...(answer?.value !== undefined && { value: answer.value as Json }),
-    ...(status === "done" && { tier: hit?.tier ?? tierName(context) }),
+    ...(status === "done" && { tier: hit?.tier ?? answer?.tier ?? tierName(context) }),
     ...(status === "done" && hit && { cached: true }),
     ...shortened,
     ...(status !== "done" && { error: endError(context) }),

@@ -7,7 +7,8 @@
  *  1. Meters only grow; every descendant shares them, no retry, restart or sub-agent resets them.
  *  2. A denied ask counts no call; a denied tool use counts as one, so that nagging ends. A step counts when it is asked for, unless a
  *     limit denies it.
- *  3. After a cancel nothing is asked for any more.
+ *  3. Where the agent is routed, that comes first; a route that cannot be found changes nothing.
+ *  4. After a cancel nothing is asked for any more.
  */
 import { assign, enqueueActions, type PromiseActorLogic, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
@@ -16,6 +17,7 @@ import type { Json } from "../src/protocol/json.ts";
 import type { Limits } from "../src/protocol/limits.ts";
 import type { Message } from "../src/protocol/messages.ts";
 import { agentMachine } from "./agent.ts";
+import { type RoutingInput, type RoutingOutput, routingMachine } from "./routing.ts";
 import { defaultSupervision, recent, restartMs, type Supervision } from "./supervision.ts";
 import { type Answer, type AnswerStatus, asError, ask, type Emitted, sleep, type WorkKind, workError } from "./work.ts";
 
@@ -32,6 +34,8 @@ export type WorkAsked = {
   readonly isStep: boolean;
   /** A call that is told from a cache: it reaches no provider, and counts as none. */
   readonly isCached?: boolean;
+  /** Calls to providers that it may become: two where it is hedged; 1. */
+  readonly calls?: number;
   /** A wait before a failed child begins anew. */
   readonly isRestart?: boolean;
   /** What the runtime found wrong with it (no such tool, arguments that do not fit, no price): it will be denied. */
@@ -43,6 +47,8 @@ export type SupervisorInput = {
   readonly limits: Limits;
   readonly agent: Json;
   readonly supervision?: Supervision;
+  /** Says where the agent's chain of tiers begins, or answers in its place. */
+  readonly route?: RoutingInput;
   /** It may cost as much as this, in micro-dollars, and a person must agree first. */
   readonly confirm?: number;
 };
@@ -101,7 +107,8 @@ function denial({ limits, meters, restarts, supervision = defaultSupervision }: 
   if (asked.problem) return { error: asked.problem };
   if (asked.kind === "call") {
     if (asked.isStep && meters.steps >= limits.max_steps) return over("steps", meters.steps, limits.max_steps, "steps");
-    if (!asked.isCached && meters.calls >= limits.max_calls) return over("calls", meters.calls, limits.max_calls, "calls");
+    if (!asked.isCached && meters.calls + (asked.calls ?? 1) > limits.max_calls)
+      return over("calls", meters.calls, limits.max_calls, "calls");
   }
   return null;
 }
@@ -115,10 +122,13 @@ export const supervisorMachine = setup({
     emitted: {} as WorkDenied | Emitted<"limit.hit">,
   },
   // Any machine that answers fits: the runtime provides the one that the agent names. The type says only what is relied on.
-  actors: { agent: agentMachine as unknown as PromiseActorLogic<Answer, Json>, ask, sleep },
+  actors: { agent: agentMachine as unknown as PromiseActorLogic<Answer, Json>, routing: routingMachine, ask, sleep },
   guards: {
     isDenied: ({ context }, { asked }: { asked: WorkAsked }) => denial(context, asked) !== null,
     needsYes: ({ context }) => context.confirm !== undefined,
+    isRouted: ({ context }) => context.route !== undefined,
+    isAnswered: (_, { output }: { output: RoutingOutput }) => output.status === "answered",
+    isYesAndRouted: ({ context }, { approve }: { approve: boolean | undefined }) => approve === true && context.route !== undefined,
     isYes: (_, { approve }: { approve: boolean | undefined }) => approve === true,
     mayRestart: ({ context: { supervision, agentRestarts } }, { output }: { output: Answer }) =>
       supervision?.agent === "restart" &&
@@ -129,9 +139,9 @@ export const supervisorMachine = setup({
   },
   actions: {
     count: assign({
-      meters: ({ context: { meters } }, { asked: { kind, isStep, isCached } }: { asked: WorkAsked }) =>
+      meters: ({ context: { meters } }, { asked: { kind, isStep, isCached, calls = 1 } }: { asked: WorkAsked }) =>
         kind === "call"
-          ? { ...meters, calls: meters.calls + (isCached ? 0 : 1), steps: meters.steps + (isStep ? 1 : 0) }
+          ? { ...meters, calls: meters.calls + (isCached ? 0 : calls), steps: meters.steps + (isStep ? 1 : 0) }
           : kind === "tool"
             ? { ...meters, tool_calls: meters.tool_calls + 1 }
             : meters,
@@ -139,6 +149,16 @@ export const supervisorMachine = setup({
         isRestart ? [...recent(restarts, at, supervision.within_ms), at] : restarts,
     }),
     countRestart: assign({ agentRestarts: ({ context }) => context.agentRestarts + 1 }),
+    /** Its chain begins elsewhere. Agents are objects: what else is in them is theirs. */
+    keepRoute: assign({
+      agent: ({ context }, { output }: { output: RoutingOutput }) => ({
+        ...(context.agent as { [key: string]: Json }),
+        tiers: output.tiers,
+      }),
+    }),
+    keepRuleAnswer: assign({
+      answer: (_, { output }: { output: RoutingOutput }): Answer => ({ status: "done", text: output.answer ?? null, tier: "rule" }),
+    }),
     keepNo: assign({
       error: (_, { reason }: { reason: string }) => errorBody("cancelled", `the run was not confirmed: ${reason}`),
     }),
@@ -193,7 +213,7 @@ export const supervisorMachine = setup({
   },
   initial: "deciding",
   states: {
-    deciding: { always: [{ guard: "needsYes", target: "confirming" }, { target: "running" }] },
+    deciding: { always: [{ guard: "needsYes", target: "confirming" }, { guard: "isRouted", target: "routing" }, { target: "running" }] },
     /** Nothing is asked for before a person has agreed to what it may cost. */
     confirming: {
       invoke: {
@@ -206,6 +226,7 @@ export const supervisorMachine = setup({
           expiresMs: confirmMs,
         }),
         onDone: [
+          { guard: { type: "isYesAndRouted", params: ({ event }) => ({ approve: event.output.approve }) }, target: "routing" },
           { guard: { type: "isYes", params: ({ event }) => ({ approve: event.output.approve }) }, target: "running" },
           {
             target: "cancelled",
@@ -213,6 +234,23 @@ export const supervisorMachine = setup({
           },
         ],
         onError: { target: "cancelled", actions: { type: "keepNo", params: ({ event }) => ({ reason: workError(event.error).message }) } },
+      },
+    },
+    routing: {
+      invoke: {
+        id: "routing",
+        src: "routing",
+        // There is one: only a routed run comes here.
+        input: ({ context }) => context.route as RoutingInput,
+        onDone: [
+          {
+            guard: { type: "isAnswered", params: ({ event }) => event },
+            target: "done",
+            actions: { type: "keepRuleAnswer", params: ({ event }) => event },
+          },
+          { target: "running", actions: { type: "keepRoute", params: ({ event }) => event } },
+        ],
+        onError: "running",
       },
     },
     running: {

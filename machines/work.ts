@@ -18,7 +18,7 @@ export type WorkKind = (typeof workKinds)[number];
 export type CallInput = {
   /** Is its text for the person, or for the machine that asks? */
   readonly for: "answer" | "internal";
-  /** Turn of the agent loop, from 1. */
+  /** Turn of the agent loop, from 1; 0 before the first: a call that is no part of a step. */
   readonly step: number;
   /** Calls of this request so far, this one included: 1 is a new step. */
   readonly attempt: number;
@@ -33,6 +33,8 @@ export type CallInput = {
   readonly tools?: readonly string[] | undefined;
   /** The answer must be an object of the agent's output schema. */
   readonly structured?: boolean | undefined;
+  /** An answer that is less sure than this is not given: another tier answers. The provider is asked how sure the model was. */
+  readonly sureFrom?: number | undefined;
   /** What earlier calls of this request have shown of the same answer: this one goes on from there. */
   readonly continues?: string | undefined;
   /** Output tokens at most, where the machine says fewer than the tier. */
@@ -52,6 +54,10 @@ export type CallOutput = {
   readonly problem?: string;
   /** What validators that do not block have found. */
   readonly notes?: readonly { readonly validator: string; readonly problem: string }[];
+  /** The tier that answered, where it is another than was asked for (a hedge). */
+  readonly tier?: string;
+  /** How sure the model was, 0 to 1; only where it was asked for and the provider told it. */
+  readonly confidence?: number;
   /** It was another run's call, told to this one as well: nothing was charged for it. */
   readonly shared?: boolean;
   /** Its text was held back: nobody has seen it (`stream: "checked"`). */

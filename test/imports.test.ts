@@ -30,7 +30,7 @@ const rules: Record<string, readonly string[]> = {
   "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
   "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
   "src/alerts/": ["src/alerts/", "src/protocol/", "src/money/budgets.ts", "type:src/", "standardwebhooks", "node:"],
-  "src/safety/": ["src/safety/", "type:src/protocol/", "node:"],
+  "src/safety/": ["src/safety/", "type:src/protocol/", "node:", "src/protocol/"],
   "src/providers/": [
     "src/providers/",
     "src/protocol/",
@@ -46,6 +46,7 @@ const rules: Record<string, readonly string[]> = {
   "src/channels/": ["src/channels/", "src/protocol/"],
   "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate", "ioredis", "node:"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
+  "src/routing/": ["src/routing/", "src/protocol/", "re2js", "node:"],
   "src/embeddings/": ["src/embeddings/", "src/protocol/", "node:", "@energetic-ai/"],
   "src/vectors/": ["src/vectors/", "src/embeddings/embedder.ts", "src/protocol/", "node:", "lru-cache"],
   "src/cache/": [
@@ -71,6 +72,8 @@ const rules: Record<string, readonly string[]> = {
     "machines/",
     "src/limits/",
     "src/money/",
+    "src/routing/",
+    "src/safety/",
     "src/prompts/",
     "src/safety/",
     "src/observe/observer.ts",

@@ -33,7 +33,18 @@ export type Counters = {
 };
 
 /** What of a policy its paths depend on. */
-const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, backoff, context }: RequestPolicy): unknown => [
+const shapeOf = ({
+  retries,
+  onBudget,
+  onLength,
+  onCut,
+  degraded,
+  cache,
+  judge,
+  escalateBelow,
+  backoff,
+  context,
+}: RequestPolicy): unknown => [
   retries,
   onBudget,
   onLength,
@@ -41,6 +52,7 @@ const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, b
   degraded !== undefined,
   cache === true,
   judge?.tier,
+  escalateBelow,
   backoff,
   context?.summarise?.tier,
   context !== undefined,
@@ -166,7 +178,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
     {
       state: ({ meters, restarts, agentRestarts }: Supervisor) => [meters, restarts, agentRestarts],
       end: ({ status }: { status: string }) => status,
-      shape: ({ limits, supervision, confirm }: Supervisor) => [limits, supervision, confirm !== undefined],
+      shape: ({ limits, supervision, confirm, route }: Supervisor) => [limits, supervision, confirm !== undefined, route !== undefined],
     },
   ],
   [breakerMachine, { state: () => null, end: () => null, shape: () => null }],

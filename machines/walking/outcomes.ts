@@ -20,6 +20,7 @@ export type Extent = "all" | "few";
 const few: ReadonlySet<string> = new Set([
   // call
   "good",
+  "unsure",
   "passed",
   "replayed",
   "as many tools as run",
@@ -116,7 +117,8 @@ function calls(input: CallInput): readonly Outcome[] {
   const uses = (count: number, name: (i: number) => string, argument: string): ToolRequest[] =>
     Array.from({ length: count }, (_, i) => ({ id: `u${i + 1}`, name: name(i), input: { argument } }));
   return [
-    answer("good", {}),
+    answer("good", input.sureFrom === undefined ? {} : { confidence: 1 }),
+    ...(input.sureFrom === undefined ? [] : [answer("unsure", { confidence: 0 }), answer("unsure, not said how", {})]),
     ...(input.structured ? [answer("good object", { text: '{"a":1}', value: { a: 1 } })] : []),
     // Also where the call shows no tools: a model may ask for what it was not offered.
     tools(

@@ -9,6 +9,7 @@ import type { Json } from "../protocol/json.ts";
 import type { Limits, LimitsInput } from "../protocol/limits.ts";
 import { type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
 import { checkSlots, instructed } from "./instructions.ts";
+import { checkedRoute } from "./route.ts";
 import { usedTier } from "./tiers.ts";
 import { exposedTools, type ToolGroups } from "./tool-groups.ts";
 
@@ -92,6 +93,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...endings(options),
     ...(options.validators?.length && { validators: validatorNames(options) }),
     ...(options.judge && { judge: options.judge }),
+    ...(options.escalate_below !== undefined && { escalateBelow: options.escalate_below }),
     ...(options.degraded !== undefined && { degraded: options.degraded }),
     ...cachingOf(options),
     ...(options.supervision && { supervision: { ...defaultSupervision, ...defined(options.supervision) } }),
@@ -99,6 +101,9 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...contextOf(options),
     ...(options.prompt_cache === false && { promptCache: false }),
     parallelTools: options.parallel_tools ?? 4,
+    ...(options.route && { route: checkedRoute(options, tiers) }),
+    ...(options.anonymise && { anonymise: options.anonymise }),
+    ...(options.sensitive && { sensitive: true }),
     ...(options.priority === "batch" && { priority: "batch" }),
   };
 }
@@ -121,13 +126,22 @@ function tierNamed(agentName: string, path: string, wanted: string, all: readonl
   throw refused(path, `agent "${agentName}" asks for the tier "${wanted}", which is not configured; there are: ${there}`);
 }
 
-/** The judge's tier and the one that summarises, where the chain does not have them. */
-function helpersOf({ name, judge, context }: AgentOptions, chain: readonly TierSpec[], all: readonly TierSpec[]): readonly TierSpec[] {
-  const wanted = new Map([
-    ...(judge ? [[judge.tier, "judge.tier"] as const] : []),
-    ...(context?.summarise ? [[context.summarise.tier, "context.summarise.tier"] as const] : []),
-  ]);
-  return [...wanted].filter(([tier]) => !chain.some((step) => step.name === tier)).map(([tier, path]) => tierNamed(name, path, tier, all));
+/** Tiers that are called beside the chain, where the chain does not have them. */
+function helpersOf(
+  { name, judge, route, context }: AgentOptions,
+  chain: readonly TierSpec[],
+  all: readonly TierSpec[],
+): readonly TierSpec[] {
+  const wanted = new Map<string, string>();
+  if (judge) wanted.set(judge.tier, "judge.tier");
+  if (context?.summarise) wanted.set(context.summarise.tier, "context.summarise.tier");
+  if (route?.classifier) wanted.set(route.classifier.tier, "route.classifier.tier");
+  for (const { name: used } of chain) wanted.delete(used);
+  const helpers = [...wanted].map(([tier, path]) => tierNamed(name, path, tier, all));
+  for (const { name: hedged, hedge } of [...chain, ...helpers])
+    if (hedge && ![...chain, ...helpers].some((tier) => tier.name === hedge.tier))
+      helpers.push(tierNamed(name, `tiers.${hedged}.hedge.tier`, hedge.tier, all));
+  return helpers;
 }
 
 /** Tokens of a summary, where nothing is said. */

@@ -77,14 +77,30 @@ const timeouts = z.strictObject({
   total_ms: positive.optional(),
 });
 
-export const tierSettings = z.strictObject({
+const tierRoute = z.strictObject({
   provider: name,
   model: z.string().min(1),
+  /** Its share of the calls, beside the others' weights; 1. */
+  weight: z.number().positive().max(1_000_000).optional(),
+  price: priceSetting.optional(),
+});
+export type TierRouteSettings = z.infer<typeof tierRoute>;
+
+export const tierSettings = z.strictObject({
+  /** One provider and model, or `routes`. */
+  provider: name.optional(),
+  model: z.string().min(1).optional(),
+  /** Several providers, models or keys that share the tier's calls. */
+  routes: z.array(tierRoute).min(1).max(16).optional(),
   price: priceSetting.optional(),
   /** What the model can produce in one call; 16,384. */
   max_output_tokens: positive.optional(),
   context_tokens: positive.optional(),
   stream: z.boolean().optional(),
+  /** When no token has come after that long, a call of the other tier begins too; the first that gives one wins. */
+  hedge: z.strictObject({ after_ms: positive, tier: name }).optional(),
+  /** Names, mails and long numbers go out as placeholders, and come back in the answer. */
+  anonymise: z.boolean().optional(),
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
   parameters: z.record(z.string(), z.json()).optional(),
   timeouts: timeouts.optional(),
@@ -111,6 +127,28 @@ const tierUse = z.strictObject({
   prompt_cache: z.boolean().optional(),
 });
 
+const route = z.strictObject({
+  rules: z
+    .array(
+      z.strictObject({
+        match: z.string().min(1).optional(),
+        keywords: z.array(z.string().min(1)).min(1).optional(),
+        tier: z.string().optional(),
+        answer: z.string().min(1).optional(),
+        sensitive: z.literal(true).optional(),
+      }),
+    )
+    .optional(),
+  tasks: z.record(z.string(), z.string()).optional(),
+  classifier: z
+    .strictObject({
+      tier: z.string(),
+      labels: z.record(name, z.strictObject({ description: z.string().min(1), tier: z.string() })),
+    })
+    .optional(),
+  default: z.string().optional(),
+});
+
 /** An agent as data, or what `agent()` made of it. */
 const agentSettings = z.strictObject({
   kind: z.literal("agent").optional(),
@@ -134,6 +172,7 @@ const agentSettings = z.strictObject({
     .array(z.custom<Validator>((value) => hasMethods(value, "check"), "a validator: an object with a name and check()"))
     .optional(),
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
+  escalate_below: z.number().gt(0).max(1).optional(),
   degraded: z.string().optional(),
   context: z
     .strictObject({
@@ -165,6 +204,9 @@ const agentSettings = z.strictObject({
     .optional(),
   confirm_above_microusd: z.number().min(0).max(9_000_000_000_000).optional(),
   bounds: z.enum(["cut", "strict"]).optional(),
+  route: route.optional(),
+  sensitive: z.boolean().optional(),
+  anonymise: z.strictObject({ names: z.array(z.string().min(2).max(100)).max(1_000) }).optional(),
   priority: z.enum(["realtime", "batch"]).optional(),
   machine: z.string().optional(),
 });

@@ -6,9 +6,9 @@ import { contextTokensOf, fromSetting, type PriceTable, priceOf } from "../money
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, Timeouts } from "../providers/provider.ts";
-import type { Price, PriceOf, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
+import type { Price, PriceOf, TierRoute, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
 import { instructed } from "./instructions.ts";
-import type { Preset, TierSettings } from "./schema.ts";
+import type { Preset, TierRouteSettings, TierSettings } from "./schema.ts";
 
 /**
  * The small current model of each provider, chosen for its price, and for answering without thinking first where it can be told to.
@@ -74,38 +74,94 @@ export function createTier(
   providers: ReadonlyMap<string, ConfiguredProvider>,
   prices: PriceTable,
 ): TierSpec {
-  const configured = providers.get(settings.provider);
-  if (!configured) {
-    throw new EscapementError(
-      "invalid_request",
-      `tiers.${name}.provider: there is no provider "${settings.provider}"; there are: ${[...providers.keys()].join(", ") || "none"}. Configure it under providers, or set its API key in the environment`,
-      { details: { path: `tiers.${name}.provider` } },
-    );
-  }
-  const price = settings.price ? fromSetting(settings.price) : known(settings, configured, prices);
-  if (!price) {
-    throw new EscapementError(
-      "invalid_request",
-      `tiers.${name}: the price of ${settings.provider}/${settings.model} is not known, and without a price no call is made. ` +
-        `Give it at the tier (price: { input_usd_per_mtok, output_usd_per_mtok }) or in the table (prices: { "${settings.provider}/${settings.model}": … })`,
-      { details: { path: `tiers.${name}.price` } },
-    );
-  }
+  const given = routesIn(name, settings);
+  const routes = given.map((route, index) => {
+    const path = settings.routes ? `tiers.${name}.routes.${index}` : `tiers.${name}`;
+    return createRoute(path, route, providers, prices);
+  });
+  const first = routes[0] as TierRoute;
   const stream = settings.stream ?? true;
-  const context = settings.context_tokens ?? contextTokensOf(configured.preset ?? configured.provider.name, settings.model);
+  const context = settings.context_tokens ?? smallest(given.map(({ provider, model }) => knownContext(provider, model, providers)));
   return {
     name,
-    provider: settings.provider,
-    model: settings.model,
-    price,
+    provider: first.provider,
+    model: first.model,
+    price: first.price,
     maxOutputTokens: settings.max_output_tokens ?? maxOutputTokens,
     ...(context !== undefined && { contextTokens: context }),
     stream,
     // `z.json()` has checked it.
     ...(settings.parameters && { parameters: settings.parameters as { readonly [key: string]: Json } }),
     timeouts: timeoutsFrom(settings.timeouts ?? {}, timeoutsOf(stream)),
+    ...(settings.routes && { routes }),
+    ...(settings.hedge && { hedge: hedgeIn(name, settings.hedge) }),
+    ...(settings.anonymise && { anonymise: true }),
     ...(settings.prompt_cache === false && { promptCache: false }),
   };
+}
+
+function hedgeIn(tier: string, hedge: NonNullable<TierSettings["hedge"]>): NonNullable<TierSpec["hedge"]> {
+  if (hedge.tier !== tier) return { afterMs: hedge.after_ms, tier: hedge.tier };
+  throw new EscapementError("invalid_request", `tiers.${tier}.hedge.tier: a tier cannot hedge itself; name another one`, {
+    details: { path: `tiers.${tier}.hedge.tier` },
+  });
+}
+
+function routesIn(tier: string, { provider, model, price, routes }: TierSettings): readonly TierRouteSettings[] {
+  const refused = (message: string): EscapementError =>
+    new EscapementError("invalid_request", `tiers.${tier}: ${message}`, { details: { path: `tiers.${tier}` } });
+  if (routes) {
+    if (provider !== undefined || model !== undefined || price !== undefined)
+      throw refused("it has routes, so provider, model and price belong to each of them");
+    const names = routes.map((route) => `${route.provider}/${route.model}`);
+    const twice = names.find((route, index) => names.indexOf(route) !== index);
+    if (twice !== undefined)
+      throw refused(`the route ${twice} is there twice; give it one weight, or configure the second key as a provider of its own`);
+    return routes;
+  }
+  if (provider === undefined || model === undefined) {
+    const missing = provider === undefined ? "provider" : "model";
+    throw new EscapementError("invalid_request", `tiers.${tier}.${missing} is missing: it must be text, unless the tier has routes`, {
+      details: { path: `tiers.${tier}.${missing}` },
+    });
+  }
+  return [{ provider, model, ...(price && { price }) }];
+}
+
+/** Throws `invalid_request`: unknown provider, or no price for the model, with both ways out. */
+function createRoute(
+  path: string,
+  { provider, model, price: setting, weight }: TierRouteSettings,
+  providers: ReadonlyMap<string, ConfiguredProvider>,
+  prices: PriceTable,
+): TierRoute {
+  const configured = providers.get(provider);
+  if (!configured) {
+    throw new EscapementError(
+      "invalid_request",
+      `${path}.provider: there is no provider "${provider}"; there are: ${[...providers.keys()].join(", ") || "none"}. Configure it under providers, or set its API key in the environment`,
+      { details: { path: `${path}.provider` } },
+    );
+  }
+  const price = setting ? fromSetting(setting) : known(provider, model, configured, prices);
+  if (!price) {
+    throw new EscapementError(
+      "invalid_request",
+      `${path}: the price of ${provider}/${model} is not known, and without a price no call is made. ` +
+        `Give it at the tier (price: { input_usd_per_mtok, output_usd_per_mtok }) or in the table (prices: { "${provider}/${model}": … })`,
+      { details: { path: `${path}.price` } },
+    );
+  }
+  return { provider, model, price, ...(weight !== undefined && { weight }) };
+}
+
+/** What each route takes. */
+const smallest = (contexts: readonly (number | undefined)[]): number | undefined =>
+  contexts.includes(undefined) ? undefined : Math.min(...(contexts as number[]));
+
+function knownContext(name: string, model: string, providers: ReadonlyMap<string, ConfiguredProvider>): number | undefined {
+  const configured = providers.get(name);
+  return configured && contextTokensOf(configured.preset ?? configured.provider.name, model);
 }
 
 /** A tier as one agent uses it. */
@@ -138,7 +194,7 @@ export function servedPrices(providers: ReadonlyMap<string, ConfiguredProvider>,
     const key = `${provider}/${model}`;
     let price = found.get(key);
     if (price === undefined) {
-      price = configured ? known({ provider, model }, configured, prices) : null;
+      price = configured ? known(provider, model, configured, prices) : null;
       if (found.size >= keptPrices) found.clear();
       found.set(key, price);
     }
@@ -148,11 +204,7 @@ export function servedPrices(providers: ReadonlyMap<string, ConfiguredProvider>,
 const keptPrices = 256;
 
 /** By the provider's name in the configuration, by the name it gives itself, and at its own address by its preset. */
-function known(
-  { provider: name, model }: TierSettings,
-  { provider, preset, elsewhere }: ConfiguredProvider,
-  prices: PriceTable,
-): Price | null {
+function known(name: string, model: string, { provider, preset, elsewhere }: ConfiguredProvider, prices: PriceTable): Price | null {
   const options = { prices, selfHosted: provider.selfHosted };
   return (
     priceOf(name, model, options) ??

@@ -9,6 +9,7 @@ import { agentMachine } from "../../machines/agent.ts";
 import { breakerMachine } from "../../machines/breaker.ts";
 import { compactionMachine } from "../../machines/compaction.ts";
 import { requestMachine } from "../../machines/request.ts";
+import { routingMachine } from "../../machines/routing.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
 import { chartOf } from "./chart.ts";
@@ -23,6 +24,7 @@ const folder = "docs/machines";
 /** From the run down to its smallest part. The supervisor's type says only what it relies on in an agent. */
 export const machines: readonly AnyStateMachine[] = [
   supervisorMachine as unknown as AnyStateMachine,
+  routingMachine,
   agentMachine,
   requestMachine,
   compactionMachine,

@@ -108,6 +108,13 @@ export class ProviderLane {
     return this.wait(entrant, now, mostMs, tell);
   }
 
+  /** Whether a small call of this model would be sent at once. */
+  isFree(model: string): boolean {
+    const now = this.timing.clock();
+    const isOpen = now >= this.exhaustedUntil && this.running < this.concurrent && this.queue.size === 0;
+    return isOpen && this.windowMs({ model, tokens: () => 1 }, now) === 0;
+  }
+
   /** Whether a call of this rank would find the queue too long: 80 % of it for all but the first class. */
   isCrowded(rank: Pick<Rank, "isPaid" | "isBatch">): boolean {
     return this.queue.size >= (classOf(rank) === 0 ? 1 : 0.8) * this.settings.length;
@@ -211,7 +218,7 @@ export class ProviderLane {
   // --- windows
 
   /** How long until the call fits all windows; 0: it fits. */
-  private windowMs({ model, tokens }: Entrant, now: number): number {
+  private windowMs({ model, tokens }: Pick<Entrant, "model" | "tokens">, now: number): number {
     const told = this.told.get(model);
     if (!told && !this.requests && !this.tokens) return 0;
     const ofRequests = Math.max(this.requests?.waitMs(1, now) ?? 0, told?.requests.waitMs(1, now) ?? 0);

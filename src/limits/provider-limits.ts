@@ -42,6 +42,10 @@ export class ProviderLimits {
       throw new EscapementError("overloaded", "too many calls wait for the providers already; try again", { retry_after_ms: soonest });
   }
 
+  isFree(provider: string, model: string): boolean {
+    return this.lanes.get(provider)?.isFree(model) ?? true;
+  }
+
   /** Calls that wait for a provider. */
   waiting(provider: string): number {
     return this.lanes.get(provider)?.waiting ?? 0;

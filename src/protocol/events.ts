@@ -85,6 +85,8 @@ export const factSchema = z.discriminatedUnion("type", [
     cost_microusd: microusd,
     ttft_ms: z.number().optional(),
     duration_ms: z.number(),
+    /** How sure the model was, 0 to 1; only where the agent asks for it and the provider tells it. */
+    confidence: z.number().optional(),
     cached: z.boolean().optional(),
     stale: z.boolean().optional(),
   }),

@@ -35,6 +35,8 @@ export function anthropicWire(name: string): Wire {
   // What goes back of an answer depends on whose answer it was, so the cache is the provider's own.
   const turnOf = perObject((message: Message) => writeTurn(message, name));
   return {
+    // The API has none.
+    logprobs: false,
     write(request): Written | ErrorBody {
       const { schema, parameters, tools } = request;
       const more = parameters ? (schema ? parametersBesideSchema : parametersOf)(parameters as Parameters) : "";

@@ -221,7 +221,7 @@ export class Call implements Receiver, SseHandler, Output {
   }
 
   #succeed(): void {
-    const { finish, tools, opaque, usage, model } = this.#reader.result();
+    const { finish, tools, opaque, usage, model, confidence } = this.#reader.result();
     const requests = tools?.take();
     if (tools?.problem) this.reject("invalid_output", tools.problem);
     if (this.#error) {
@@ -235,6 +235,7 @@ export class Call implements Receiver, SseHandler, Output {
       ...(requests?.length && { tools: requests }),
       ...(opaque !== undefined && { opaque: { provider: this.#speaker.name, value: opaque } }),
       ...(usage && { usage }),
+      ...(confidence !== undefined && { confidence }),
       ...(this.#limits && { limits: this.#limits }),
     });
   }

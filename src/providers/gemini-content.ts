@@ -8,6 +8,7 @@ import type { Content, FunctionDeclaration, Part } from "@google/genai";
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ContentPart, Message } from "../protocol/messages.ts";
+import { Confidence } from "./confidence.ts";
 import { type Parameters, parameterWriter, perObject, plainText, systemText } from "./parameters.ts";
 import type { ProviderRequest, ProviderUsage, ToolSpec } from "./provider.ts";
 import { plainSchema } from "./schemas.ts";
@@ -28,8 +29,9 @@ export function geminiWire(name: string, apiVersion: string): Wire {
   );
   const turnOf = perObject((message: Message) => writeTurn(message, name));
   return {
+    logprobs: true,
     write(request): Written | ErrorBody {
-      const { schema, parameters, tools } = request;
+      const { schema, parameters, tools, logprobs } = request;
       const more = parameters ? (schema ? parametersBesideSchema : parametersOf)(parameters as Parameters) : "\n";
       if (typeof more !== "string") return more;
       const [inConfig, beside] = more.split("\n");
@@ -37,12 +39,12 @@ export function geminiWire(name: string, apiVersion: string): Wire {
       let body = `{"contents":[${joinTurns(request.messages.map(turnOf), "parts")}]`;
       if (system !== "") body += `,"systemInstruction":${JSON.stringify({ parts: [{ text: system }] })}`;
       if (tools?.length) body += toolsOf(tools);
-      body += `,"generationConfig":{"maxOutputTokens":${request.maxOutputTokens}${schema ? formatOf(schema) : ""}${inConfig}}${beside}}`;
+      body += `,"generationConfig":{"maxOutputTokens":${request.maxOutputTokens}${schema ? formatOf(schema) : ""}${logprobs ? ',"responseLogprobs":true' : ""}${inConfig}}${beside}}`;
       const model = encodeURI(request.model.includes("/") ? request.model : `models/${request.model}`).replace(/[?#]/g, encodeURIComponent);
       const method = request.stream ? "streamGenerateContent?alt=sse" : "generateContent";
       return { path: `/${apiVersion}/${model}:${method}`, body };
     },
-    read: (_request, output) => new GeminiReader(output),
+    read: (request, output) => new GeminiReader(output, request.logprobs === true),
   };
 }
 
@@ -108,6 +110,7 @@ function partOf(part: ContentPart): Part {
 
 class GeminiReader implements Reader {
   readonly #output: Output;
+  readonly #confidence: Confidence | undefined;
   #model = "";
   #finishReason = "";
   #blocked = false;
@@ -118,8 +121,9 @@ class GeminiReader implements Reader {
   proven = false;
   readonly done = false;
 
-  constructor(output: Output) {
+  constructor(output: Output, hasLogprobs: boolean) {
     this.#output = output;
+    this.#confidence = hasLogprobs ? new Confidence() : undefined;
   }
 
   event(value: Answer): void {
@@ -135,6 +139,7 @@ class GeminiReader implements Reader {
     }
     const candidate = Array.isArray(value.candidates) ? asAnswer(value.candidates[0]) : undefined;
     if (!candidate) return;
+    this.#confidence?.read(asAnswer(candidate.logprobsResult)?.chosenCandidates, "logProbability");
     const parts = asAnswer(candidate.content)?.parts;
     if (Array.isArray(parts)) for (const part of parts) this.#part(asAnswer(part));
     this.#finished(string(candidate.finishReason));
@@ -153,6 +158,7 @@ class GeminiReader implements Reader {
       tools: finish === "tools" ? this.#tools : undefined,
       opaque: isSigned ? opaque : undefined,
       usage: this.#usage,
+      confidence: this.#confidence?.value,
       model: this.#model,
     };
   }

@@ -56,6 +56,7 @@ export function httpProvider(options: HttpProvider): Provider {
     name,
     endpoint: url.host + base,
     selfHosted: options.selfHosted ?? false,
+    logprobs: wire.logprobs,
     tokenizer: options.tokenizer,
     secrets: () => secrets,
     stream(request, sink) {

@@ -8,6 +8,7 @@ import type { ChatCompletionContentPart, ChatCompletionFunctionTool, ChatComplet
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ContentPart, Message } from "../protocol/messages.ts";
+import { Confidence } from "./confidence.ts";
 import { type Parameters, parameterWriter, perObject, plainText, schemaInstruction } from "./parameters.ts";
 import type { ProviderRequest, ProviderUsage, ToolSpec } from "./provider.ts";
 import { isStrict, schemaName } from "./schemas.ts";
@@ -22,6 +23,8 @@ export type ChatDialect = {
   readonly streamOptions: boolean;
   /** How it can be held to a schema: by OpenAI's form of it, by TGI's; only to be JSON, not at all. The latter two are helped by an instruction. */
   readonly schema: "json_schema" | "json_value" | "json_object" | "none";
+  /** Knows `logprobs: true`, and tells them in OpenAI's form. */
+  readonly logprobs: boolean;
   /** Takes `prompt_cache_key`: calls with the same one go to the same machines, where a long beginning is still in memory. */
   readonly cacheKey?: boolean;
 };
@@ -44,6 +47,7 @@ export function chatWire(dialect: ChatDialect): Wire {
   const parametersBesideSchema = parameterWriter([...reserved, "response_format"]);
   const schemaOf = perObject((schema: NonNullable<ProviderRequest["schema"]>) => writeSchema(dialect, schema));
   return {
+    logprobs: dialect.logprobs,
     write(request): Written | ErrorBody {
       const { schema, parameters, tools, instructions } = request;
       const more: string | ErrorBody = parameters ? (schema ? parametersBesideSchema : parametersOf)(parameters as Parameters) : "";
@@ -54,12 +58,13 @@ export function chatWire(dialect: ChatDialect): Wire {
       for (const message of request.messages) messages += messages === "" ? messageOf(message) : `,${messageOf(message)}`;
       let body = `{"model":${JSON.stringify(request.model)},"messages":[${messages}],"${dialect.maxTokens}":${request.maxOutputTokens}`;
       if (request.stream) body += dialect.streamOptions ? ',"stream":true,"stream_options":{"include_usage":true}' : ',"stream":true';
+      if (request.logprobs && dialect.logprobs && parameters?.logprobs === undefined) body += ',"logprobs":true';
       if (tools?.length) body += toolsOf(tools);
       if (format) body += format.body;
       if (dialect.cacheKey) body += cacheKey(request);
       return { path: "/chat/completions", body: `${body}${more}}` };
     },
-    read: (_request, output) => new ChatReader(output),
+    read: (request, output) => new ChatReader(output, request.logprobs === true && dialect.logprobs),
   };
 }
 
@@ -123,6 +128,8 @@ function writeSchema(dialect: ChatDialect, { name, schema }: { name: string; sch
 
 class ChatReader implements Reader {
   readonly #output: Output;
+  /** Where it is asked for, each event is parsed: one that differs from another in its text only may still have other tokens. */
+  readonly #confidence: Confidence | undefined;
   #skimmer: Skimmer | undefined;
   #model = "";
   #finish = "";
@@ -134,8 +141,9 @@ class ChatReader implements Reader {
   /** Set by `#choice`: what the event held besides text. */
   #others = false;
 
-  constructor(output: Output) {
+  constructor(output: Output, hasLogprobs: boolean) {
     this.#output = output;
+    this.#confidence = hasLogprobs ? new Confidence() : undefined;
   }
 
   skim(data: string): boolean {
@@ -152,7 +160,7 @@ class ChatReader implements Reader {
     const delta = asAnswer(choice.delta);
     const text = delta ? this.#message(delta) : "";
     this.#finished(choice.finish_reason);
-    if (text !== "" && !this.#others) {
+    if (text !== "" && !this.#others && !this.#confidence) {
       this.#skimmer ??= new Skimmer();
       this.#skimmer.learn(data, text, textOfEvent);
     }
@@ -171,6 +179,7 @@ class ChatReader implements Reader {
     return {
       finish: this.#finishReason(),
       usage: this.#usage,
+      confidence: this.#confidence?.value,
       model: this.#model,
       tools: this.#finishReason() === "tools" ? tools : undefined,
     };
@@ -188,7 +197,9 @@ class ChatReader implements Reader {
       this.#usage = usageOf(usage) ?? this.#usage;
     }
     // More than one choice cannot be asked for.
-    return Array.isArray(value.choices) ? asAnswer(value.choices[0]) : undefined;
+    const choice = Array.isArray(value.choices) ? asAnswer(value.choices[0]) : undefined;
+    this.#confidence?.read(asAnswer(choice?.logprobs)?.content, "logprob");
+    return choice;
   }
 
   /** A delta or a whole message; returns its plain text. */

@@ -14,6 +14,7 @@ import type {
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ContentPart, Message } from "../protocol/messages.ts";
+import { Confidence } from "./confidence.ts";
 import { cacheKey, failed } from "./openai-chat.ts";
 import { members, type Parameters, parameterWriter, perObject, plainText } from "./parameters.ts";
 import type { ProviderRequest, ProviderUsage, ToolSpec } from "./provider.ts";
@@ -35,15 +36,19 @@ const reserved = [
 
 /** `keyed`: takes `prompt_cache_key`. */
 export function responsesWire(name: string, keyed: boolean): Wire {
+  const parametersWithLogprobs = parameterWriter(reserved, withLogprobs);
+  const parametersWithBoth = parameterWriter(reserved, (parameters) => withLogprobs({ ...parameters, text: undefined }));
   const parametersOf = parameterWriter(reserved, withDefaults);
   // `text` also holds the schema; what the parameters say of it is joined with that.
   const parametersBesideSchema = parameterWriter(reserved, (parameters) => withDefaults({ ...parameters, text: undefined }));
-  const noParameters = withDefaults({});
   const itemsOf = perObject((message: Message): string => JSON.stringify(inputItems(message, name)).slice(1, -1));
   return {
+    logprobs: true,
     write(request): Written | ErrorBody {
-      const { schema, parameters, tools, instructions } = request;
-      const more = parameters ? (schema ? parametersBesideSchema : parametersOf)(parameters as Parameters) : noParameters;
+      const { schema, parameters = none, tools, instructions, logprobs } = request;
+      const plain = logprobs ? parametersWithLogprobs : parametersOf;
+      const besideSchema = logprobs ? parametersWithBoth : parametersBesideSchema;
+      const more = (schema ? besideSchema : plain)(parameters as Parameters);
       if (typeof more !== "string") return more;
       let input = "";
       for (const message of request.messages) {
@@ -58,12 +63,20 @@ export function responsesWire(name: string, keyed: boolean): Wire {
       if (keyed) body += cacheKey(request);
       return { path: "/responses", body: `${body}${more}}` };
     },
-    read: (_request, output) => new ResponsesReader(output),
+    read: (request, output) => new ResponsesReader(output, request.logprobs === true),
   };
 }
 
+const none: Parameters = {};
+
 const withDefaults = (parameters: Parameters): string =>
   members({ store: false, ...(parameters.reasoning !== undefined && { include: ["reasoning.encrypted_content"] }), ...parameters });
+
+/** The list of what to include is the parameters' too. */
+function withLogprobs({ include, ...parameters }: Parameters): string {
+  const given = Array.isArray(include) ? include : parameters.reasoning !== undefined ? ["reasoning.encrypted_content"] : [];
+  return withDefaults({ ...parameters, include: [...given, "message.output_text.logprobs"] });
+}
 
 const formatOf = perObject(({ name, schema }: NonNullable<ProviderRequest["schema"]>) => ({
   type: "json_schema",
@@ -116,6 +129,7 @@ const inputContent = (part: ContentPart): ResponseInputContent =>
 
 class ResponsesReader implements Reader {
   readonly #output: Output;
+  readonly #confidence: Confidence | undefined;
   #model = "";
   #status = "";
   #incomplete = "";
@@ -128,14 +142,16 @@ class ResponsesReader implements Reader {
     return this.done;
   }
 
-  constructor(output: Output) {
+  constructor(output: Output, hasLogprobs: boolean) {
     this.#output = output;
+    this.#confidence = hasLogprobs ? new Confidence() : undefined;
   }
 
   event(value: Answer): void {
     switch (value.type) {
       case "response.output_text.delta":
         this.#output.text(string(value.delta));
+        this.#confidence?.read(value.logprobs, "logprob");
         break;
       case "response.refusal.delta":
         this.#refused = true;
@@ -185,6 +201,7 @@ class ResponsesReader implements Reader {
             const content = asAnswer(part);
             if (content?.type === "refusal") this.#refused = true;
             this.#output.text(string(content?.text) || string(content?.refusal));
+            this.#confidence?.read(content?.logprobs, "logprob");
           }
         if (item?.type === "reasoning" && Array.isArray(item.summary))
           for (const part of item.summary) this.#output.reasoning(string(asAnswer(part)?.text));
@@ -199,6 +216,7 @@ class ResponsesReader implements Reader {
       tools: finish === "tools" ? this.#tools : undefined,
       opaque: this.#reasoning.length > 0 ? this.#reasoning : undefined,
       usage: this.#usage,
+      confidence: this.#confidence?.value,
       model: this.#model,
     };
   }

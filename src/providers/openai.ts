@@ -23,7 +23,7 @@ export function openai(options: OpenAIOptions = {}): Provider {
           name: "openai",
           baseURL: "https://api.openai.com/v1",
           key: { variable: "OPENAI_API_KEY", isRequired: true },
-          dialect: { maxTokens: "max_completion_tokens", streamOptions: true, schema: "json_schema", cacheKey: true },
+          dialect: { maxTokens: "max_completion_tokens", streamOptions: true, schema: "json_schema", logprobs: true, cacheKey: true },
           tokenizer: { encoding: "o200k_base", margin: 0 },
         }
       : { name: "openai", baseURL: options.baseURL, dialect: compatible, tokenizer: foreign },
@@ -32,7 +32,7 @@ export function openai(options: OpenAIOptions = {}): Provider {
 }
 
 /** What most servers understand: OpenAI's earlier word for the limit of tokens is the one that all know. */
-export const compatible: ChatDialect = { maxTokens: "max_tokens", streamOptions: true, schema: "json_schema" };
+export const compatible: ChatDialect = { maxTokens: "max_tokens", streamOptions: true, schema: "json_schema", logprobs: true };
 
 /** Counted by OpenAI's tokenizer and half as much again, for models of other makers. */
 export const foreign: Provider["tokenizer"] = { encoding: "o200k_base", margin: 0.5 };

@@ -33,7 +33,8 @@ export const litellm = (options: PresetOptions = {}): Provider =>
       name: "litellm",
       baseURL: "http://127.0.0.1:4000/v1",
       key: { variable: "LITELLM_API_KEY", isRequired: false },
-      dialect: compatible,
+      // Whether what is behind it can tell log-probabilities is not known here.
+      dialect: { ...compatible, logprobs: false },
       tokenizer: foreign,
     },
     options,
@@ -46,20 +47,20 @@ export const groq = (options: PresetOptions = {}): Provider =>
       name: "groq",
       baseURL: "https://api.groq.com/openai/v1",
       key: { variable: "GROQ_API_KEY", isRequired: true },
-      dialect: { maxTokens: "max_completion_tokens", streamOptions: true, schema: "json_object" },
+      dialect: { maxTokens: "max_completion_tokens", streamOptions: true, schema: "json_object", logprobs: false },
       tokenizer: foreign,
     },
     options,
   );
 
-/** Together; key `TOGETHER_API_KEY`. Tells usage on the last chunk without being asked. */
+/** Together; key `TOGETHER_API_KEY`. Tells usage on the last chunk without being asked. Its log-probabilities have a form of their own. */
 export const together = (options: PresetOptions = {}): Provider =>
   openaiCompatible(
     {
       name: "together",
       baseURL: "https://api.together.xyz/v1",
       key: { variable: "TOGETHER_API_KEY", isRequired: true },
-      dialect: { ...compatible, streamOptions: false },
+      dialect: { ...compatible, streamOptions: false, logprobs: false },
       tokenizer: foreign,
     },
     options,

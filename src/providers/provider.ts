@@ -31,6 +31,8 @@ export type ProviderRequest = {
   /** The object that the answer must be; used natively where the provider can, by instruction elsewhere. */
   readonly schema?: { readonly name: string; readonly schema: Json };
   readonly stream: boolean;
+  /** Have the end say how sure the model was, where the provider can ({@link Provider.logprobs}). */
+  readonly logprobs?: boolean;
   /** What comes again in later calls may be kept by the provider. Calls with the same key are likely to begin alike. */
   readonly promptCache?: { readonly key: string };
   /** Further parameters in the provider's own words (`temperature`, `reasoning_effort`, …), merged into the body. */
@@ -65,6 +67,8 @@ export type ProviderEnd = {
   /** With `finish: "error"`; `details` hold `status`, `provider`, `request_id` where known. */
   readonly error?: ErrorBody;
   readonly limits?: RateLimits;
+  /** Of the answer's text, 0 to 1; only where it was asked for and told. */
+  readonly confidence?: number;
   /** Nothing left this machine: no connection, so nothing can have been charged. */
   readonly unsent?: boolean;
   /** Answered by an error status instead of an answer: nothing was produced. */
@@ -85,6 +89,8 @@ export interface Provider {
   readonly endpoint: string;
   /** Data stays with us: may be given sensitive runs. */
   readonly selfHosted: boolean;
+  /** It can tell log-probabilities of what it answers. */
+  readonly logprobs?: boolean;
   /** How input is counted before a call: by OpenAI's tokenizer, by it with a margin, or by UTF-8 bytes (always an upper bound). */
   readonly tokenizer: { readonly encoding: "o200k_base" | "bytes"; readonly margin: number };
   /** Values that must never be shown: its key. A function, so that no printing of a provider shows them. */

@@ -8,6 +8,8 @@ import type { ProviderEnd, ProviderRequest, ProviderUsage } from "./provider.ts"
 import type { ToolRequests } from "./tool-requests.ts";
 
 export interface Wire {
+  /** It can ask for log-probabilities, and reads them. */
+  readonly logprobs: boolean;
   /** The path after the base URL and the body, or why the request cannot be made. */
   write(request: ProviderRequest): Written | ErrorBody;
   read(request: ProviderRequest, output: Output): Reader;
@@ -50,6 +52,7 @@ export type Result = {
   readonly tools?: ToolRequests | undefined;
   readonly opaque?: Json | undefined;
   readonly usage?: ProviderUsage | undefined;
+  readonly confidence?: number | undefined;
   /** As the provider names it. */
   readonly model?: string | undefined;
 };

@@ -11,6 +11,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
 import type { Timeouts } from "../providers/provider.ts";
+import type { Rule } from "../routing/rules.ts";
 import type { ToolClass } from "./tool.ts";
 import type { Validator } from "./validator.ts";
 
@@ -66,6 +67,11 @@ export type AgentOptions = {
   readonly validators?: readonly Validator[];
   /** A model of this tier says whether an answer may be given. */
   readonly judge?: Judge;
+  /**
+   * An answer that its model is less sure of than this (0 to 1; 0.85 is a good start) is taken back, and the next tier answers; the last
+   * tier's stands. All tiers but the last must be of providers that tell log-probabilities.
+   */
+  readonly escalate_below?: number;
   /** Given, marked `degraded`, when no tier answered. */
   readonly degraded?: string;
   /** What of a conversation is kept when it grows too long: the last `keep_turns` turns, `max_tokens` input tokens at most, the rest summarised. */
@@ -82,10 +88,30 @@ export type AgentOptions = {
   readonly confirm_above_microusd?: number;
   /** `strict`: refused when its machine could ask for more than its limits allow, so that no limit ever cuts it short. */
   readonly bounds?: "cut" | "strict";
+  /** Where the chain of tiers begins, by the question: rules, then the task named in `metadata.task`, then a classifier. */
+  readonly route?: Route;
+  /** All its runs only reach self-hosted models. */
+  readonly sensitive?: boolean;
+  /** At anonymised tiers these names are hidden, beside what is found by its form. */
+  readonly anonymise?: { readonly names: readonly string[] };
   /** Its calls wait behind those of `realtime` agents where a provider is busy; `realtime`. */
   readonly priority?: "realtime" | "batch";
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
+};
+
+/** Every tier named here but the classifier's is one of the agent's chain. */
+export type Route = {
+  /** In order; the first that fits. They cost nothing. */
+  readonly rules?: readonly Rule[] | undefined;
+  /** Task → tier. */
+  readonly tasks?: { readonly [task: string]: string } | undefined;
+  /** A model of this tier says which label fits the question; unknown labels and failures lead to the default. */
+  readonly classifier?:
+    | { readonly tier: string; readonly labels: { readonly [label: string]: { readonly description: string; readonly tier: string } } }
+    | undefined;
+  /** Where nothing of it says another; without one the chain as it is. */
+  readonly default?: string | undefined;
 };
 
 export type ContextOptions = Omit<ContextPolicy, "summarise"> & {
@@ -96,6 +122,7 @@ export type ContextOptions = Omit<ContextPolicy, "summarise"> & {
 /** One step of a fallback chain, resolved: which model of which provider at which price. */
 export type TierSpec = {
   readonly name: string;
+  /** Of the first route, where there are several. */
   readonly provider: string;
   readonly model: string;
   /** Nano-dollars a token; may be fractions, costs are rounded up. */
@@ -108,10 +135,23 @@ export type TierSpec = {
   readonly timeouts: Timeouts;
   /** Instead of the agent's. */
   readonly instructions?: string;
+  /** Several providers, models or keys that share its calls. */
+  readonly routes?: readonly TierRoute[];
+  /** When no token has come after that many milliseconds, a call of the other tier begins; the first that gives one wins. */
+  readonly hedge?: { readonly afterMs: number; readonly tier: string };
+  /** Names, mails and long numbers go out as placeholders. */
+  readonly anonymise?: true;
   /** Where they come from. */
   readonly prompt?: PromptRef;
   readonly promptCache?: false;
 };
+
+/** One of the ways in which a tier can be called. */
+export type TierRoute = Pick<TierSpec, "provider" | "model" | "price"> & {
+  /** Its share of the calls, beside the others' weights; 1. */
+  readonly weight?: number;
+};
+export const routesOf = (tier: TierSpec): readonly TierRoute[] => tier.routes ?? [tier];
 
 /** Every tier that a machine of this agent may name. */
 export const tiersOf = (spec: AgentSpec): readonly TierSpec[] => (spec.helpers ? [...spec.tiers, ...spec.helpers] : spec.tiers);
@@ -182,7 +222,7 @@ export type AgentSpec = {
   readonly machine: string;
   /** The fallback chain. */
   readonly tiers: readonly TierSpec[];
-  /** Tiers that its machines call beside the chain: the judge's, the one that summarises. */
+  /** Tiers that its machines call beside the chain: the judge's, the one that summarises, the classifier's, those that hedge others. */
   readonly helpers?: readonly TierSpec[];
   readonly tools: readonly AgentToolSpec[];
   readonly limits: Limits;
@@ -197,6 +237,7 @@ export type AgentSpec = {
   /** Names of the validators. */
   readonly validators?: readonly string[];
   readonly judge?: Judge;
+  readonly escalateBelow?: number;
   readonly degraded?: string;
   readonly supervision?: Supervision;
   /** Its requests look answers up and keep them. */
@@ -207,6 +248,9 @@ export type AgentSpec = {
   readonly context?: ContextPolicy;
   readonly promptCache?: false;
   readonly parallelTools: number;
+  readonly route?: Route;
+  readonly sensitive?: true;
+  readonly anonymise?: { readonly names: readonly string[] };
   readonly priority?: "batch";
 };
 

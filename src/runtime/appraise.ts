@@ -3,9 +3,10 @@ import type { CallInput, ToolInput } from "../../machines/work.ts";
 import { type ErrorBody, errorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { AgentSpec } from "./agent.ts";
+import { type AgentSpec, routesOf } from "./agent.ts";
+import { hasImages } from "./covered.ts";
 import { inputHash } from "./input-hash.ts";
-import { tierOf } from "./reserve.ts";
+import { hedgeOf, tierOf } from "./reserve.ts";
 import type { Appraise } from "./run.ts";
 import { lengthProblem } from "./too-long.ts";
 import type { Tool } from "./tool.ts";
@@ -19,8 +20,8 @@ export function appraise(
   return (kind, input) => {
     const hash = inputHash(input);
     if (kind === "call") {
-      const problem = callProblem(input as CallInput, spec, sensitive, providers);
-      return { class: "call", hash, ...(problem && { problem }) };
+      const problem = callProblem(input as CallInput, spec, sensitive || spec.sensitive === true, providers);
+      return { class: "call", hash, ...(hedgeOf(input as CallInput, spec) && { calls: 2 }), ...(problem && { problem }) };
     }
     if (kind !== "tool") return { class: kind, hash };
     const use = input as ToolInput;
@@ -43,15 +44,24 @@ function toolProblem(use: ToolInput, tool: Tool | undefined, spec: AgentSpec): E
 function callProblem(input: CallInput, spec: AgentSpec, sensitive: boolean, providers: ReadonlyMap<string, Provider>): ErrorBody | null {
   if (input.cached) return null;
   const tier = tierOf(spec, input.tier);
-  const provider = tier && providers.get(tier.provider);
+  const there = tier ? routesOf(tier).filter(({ provider }) => providers.has(provider)) : [];
   // The interpreter answers for a provider that this process does not have: another one may.
-  if (!tier || !provider) return null;
-  if (sensitive && !provider.selfHosted) {
+  if (!tier || there.length === 0) return null;
+  if (sensitive && !there.some(({ provider }) => providers.get(provider)?.selfHosted)) {
     return errorBody(
       "provider_rejected",
-      `this run is sensitive and ${provider.name} is not self-hosted; give the agent a self-hosted tier`,
+      `this run is sensitive and ${providers.get(tier.provider)?.name ?? tier.provider} is not self-hosted; give the agent a self-hosted tier`,
       { details: { reason: "sensitive" } },
     );
   }
-  return lengthProblem(input, spec, tier, provider);
+  if (tier.anonymise && hasImages(input)) {
+    return errorBody("provider_rejected", `the tier "${tier.name}" is anonymised, and images cannot be; send none, or add another tier`, {
+      details: { reason: "anonymise" },
+    });
+  }
+  for (const route of there) {
+    const problem = lengthProblem(input, spec, tier, providers.get(route.provider) as Provider, route.model);
+    if (problem) return problem;
+  }
+  return null;
 }

@@ -18,13 +18,14 @@ import { agentMachine } from "../../machines/agent.ts";
 import { jitter, Uncapped, Unwalkable, type Walk, walk, worstOf } from "../../machines/bounds.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { policyOf } from "../../machines/request-policy.ts";
+import { routingMachine } from "../../machines/routing.ts";
 import { restartMs } from "../../machines/supervision.ts";
 import { worstCase } from "../money/prices.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
-import { type AgentSpec, type Rates, type TierSpec, tiersOf } from "./agent.ts";
-import { type MachineInput, toolPolicy } from "./machine-input.ts";
+import { type AgentSpec, type Rates, routesOf, type TierSpec, tiersOf } from "./agent.ts";
+import { type MachineInput, routingInput, toolPolicy } from "./machine-input.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
 
@@ -90,13 +91,17 @@ const worst = new WeakMap<AgentSpec, Map<string, Unlimited>>();
 const keptWorstCases = 64;
 
 function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
-  // An agent that its supervisor may begin anew can come to its worst each time, with a wait before.
+  // An agent that its supervisor may begin anew can come to its worst each time, with a wait before. It is routed once.
   const restarts = spec.supervision?.agent === "restart" ? spec.supervision.max_restarts : 0;
   const waits = Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0);
+  const routing = routingWalk(spec);
   const of = (price: (work: string) => number): number =>
-    (1 + restarts) * worstInSteps(machine, spec, limits.max_steps, price) + restarts * price("sleep") + waits * price("sleep_ms");
+    (1 + restarts) * worstInSteps(machine, spec, limits.max_steps, price) +
+    restarts * price("sleep") +
+    waits * price("sleep_ms") +
+    (routing ? worstOf(routing, price) : 0);
   const only = (kind: string) => of((work) => (work === kind ? 1 : 0));
-  const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perCall(spec, tier, limits)]));
+  const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perAsk(spec, tier, limits)]));
   const dearest = [...calls.values()].reduce(atLeast, noCall);
   // A machine may name a tier that the agent does not have; its call fails, and counts as the dearest.
   const eachCall = (pick: (call: PerCall) => number) => (work: string) =>
@@ -105,7 +110,7 @@ function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMach
   const tools = only("tool");
   const wall = of((work) => (work === "sleep_ms" || work === "ask_ms" ? 1 : duration(work)));
   return {
-    calls: of((work) => (work.startsWith(callPrefix) ? 1 : 0)),
+    calls: of(eachCall((call) => call.calls)),
     steps: only("step"),
     tool_calls: tools,
     sleep_ms: only("sleep_ms"),
@@ -116,33 +121,72 @@ function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMach
     wall_ms: tools > 0 ? Number.POSITIVE_INFINITY : wall,
   };
 }
+
+/** What says where the chain begins, before the machine of the agent. A rule or a task only makes it shorter. */
+export function routingWalk(spec: AgentSpec): Walk | undefined {
+  if (!spec.route) return undefined;
+  const { classifier, default: otherwise } = spec.route;
+  return walk(routingMachine, { input: routingInput(spec, { classifier, default: otherwise }, []) });
+}
+
 const callPrefix = "call/";
 
 // --- one call
 
-type PerCall = { readonly inputTokens: number; readonly outputTokens: number; readonly costNano: number; readonly ms: number };
-const noCall: PerCall = { inputTokens: 0, outputTokens: 0, costNano: 0, ms: 0 };
+type PerCall = {
+  readonly calls: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly costNano: number;
+  readonly ms: number;
+};
+const noCall: PerCall = { calls: 1, inputTokens: 0, outputTokens: 0, costNano: 0, ms: 0 };
 const atLeast = (a: PerCall, b: PerCall): PerCall => ({
+  calls: Math.max(a.calls, b.calls),
   inputTokens: Math.max(a.inputTokens, b.inputTokens),
   outputTokens: Math.max(a.outputTokens, b.outputTokens),
   costNano: Math.max(a.costNano, b.costNano),
   ms: Math.max(a.ms, b.ms),
 });
 
-function perCall({ context, judge }: AgentSpec, tier: TierSpec, limits: Limits): PerCall {
-  const answersOnly = tier.name !== judge?.tier && tier.name !== context?.summarise?.tier;
+/** With the second call that it may become. */
+function perAsk(spec: AgentSpec, tier: TierSpec, limits: Limits): PerCall {
+  const first = perCall(spec, tier, limits);
+  const { hedge } = tier;
+  const other = hedge && tiersOf(spec).find(({ name }) => name === hedge.tier);
+  if (!hedge || !other) return first;
+  const second = perCall(spec, other, limits);
+  return {
+    calls: 2,
+    inputTokens: first.inputTokens + second.inputTokens,
+    outputTokens: first.outputTokens + second.outputTokens,
+    costNano: first.costNano + second.costNano + 1,
+    ms: Math.max(first.ms, hedge.afterMs + second.ms),
+  };
+}
+
+function perCall({ context, judge, route }: AgentSpec, tier: TierSpec, limits: Limits): PerCall {
+  const answersOnly = tier.name !== judge?.tier && tier.name !== context?.summarise?.tier && tier.name !== route?.classifier?.tier;
   const inputTokens = Math.min(
     tier.contextTokens ?? assumedContextTokens,
     (answersOnly && context?.max_tokens) || Number.POSITIVE_INFINITY,
   );
   const outputTokens = Math.min(limits.max_output_tokens, tier.maxOutputTokens);
-  const { inputNano, outputNanoPerToken } = worstCase(tier.price, inputTokens);
-  return { inputTokens, outputTokens, costNano: inputNano + Math.ceil(outputTokens * outputNanoPerToken), ms: tier.timeouts.total };
+  const each = routesOf(tier).map(({ price }) => worstCase(price, inputTokens));
+  const inputNano = Math.max(...each.map((worst) => worst.inputNano));
+  const outputNanoPerToken = Math.max(...each.map((worst) => worst.outputNanoPerToken));
+  return {
+    calls: 1,
+    inputTokens,
+    outputTokens,
+    costNano: inputNano + Math.ceil(outputTokens * outputNanoPerToken),
+    ms: tier.timeouts.total,
+  };
 }
 
 /** Tokens that a budget pays for at the cheapest rate; without end where one is free. */
 function affordable(budgetNano: number, tiers: readonly TierSpec[], rate: (rates: Rates) => number): number {
-  const cheapest = Math.min(...tiers.flatMap(({ price }) => [price, ...(price.long ?? [])].map(rate)));
+  const cheapest = Math.min(...tiers.flatMap(routesOf).flatMap(({ price }) => [price, ...(price.long ?? [])].map(rate)));
   return cheapest > 0 ? Math.floor(budgetNano / cheapest) : Number.POSITIVE_INFINITY;
 }
 

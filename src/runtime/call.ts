@@ -8,7 +8,6 @@ import type { CallInput, CallOutput, WorkError } from "../../machines/work.ts";
 import type { CallGate } from "../limits/call-gate.ts";
 import type { Health } from "../limits/health.ts";
 import type { Entered, Pass } from "../limits/provider-lane.ts";
-import type { RetryBudget } from "../limits/retry-budget.ts";
 import { costNano, worstCase } from "../money/prices.ts";
 import { isSameModel } from "../money/served-model.ts";
 import { countText } from "../money/tokens.ts";
@@ -17,22 +16,21 @@ import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ToolRequest } from "../protocol/messages.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
+import { type Anonymiser, Restorer } from "../safety/anonymiser.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import type { RedactionStream } from "../safety/redaction-stream.ts";
-import type { AgentSpec, Price, PriceOf, TierSpec } from "./agent.ts";
+import { type AdmissionDeps, type Admitted, admit, breakerOpen } from "./admission.ts";
+import type { AgentSpec, Price, PriceOf, TierRoute, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
-import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
+import { inputTokens, tierOf, visibleTools, wordsOf } from "./reserve.ts";
 import type { Account } from "./run.ts";
 import { looseJson, maxProblemLength, parseAnswer } from "./structured.ts";
 import { refusedLength } from "./too-long.ts";
 import { type Complaints, type Validator, validate } from "./validator.ts";
 
-export type CallDeps = {
-  readonly providers: ReadonlyMap<string, Provider>;
-  readonly health: Health;
+export type CallDeps = AdmissionDeps & {
   /** How the answers of a tier to an agent fare in their checks: a breaker of its own, since the provider is well (FAULTS E09). */
   readonly answers: Health;
-  readonly retries: RetryBudget;
   /** Limits of callers and providers, before a call is sent. */
   readonly gate: CallGate;
   /** The schema that validates a structured answer of this agent. */
@@ -51,16 +49,12 @@ const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "inte
 /** More characters than this a token, and the output is counted while it streams: it may have passed its hold. */
 const charsPerToken = 8;
 
-const breakerOpen = (provider: Provider, tier: TierSpec, call: string): WorkError & ErrorBody => ({
-  code: "provider_unavailable",
-  message: `the breaker of ${provider.name}/${tier.model} is open`,
-  retryable: false,
-  call,
-  shown: 0,
-  details: { reason: "breaker", provider: provider.name },
-});
-
 const tokensOf = (account: Account | undefined): number => (account ? account.inputTokens + account.outputTokens : 0);
+
+type Cover = { readonly anonymiser: Anonymiser; readonly text: Restorer; readonly reasoning: Restorer };
+
+const uncovered = (tools: readonly ToolRequest[], { anonymiser }: Cover): readonly ToolRequest[] =>
+  tools.map((tool) => ({ ...tool, input: anonymiser.restoreIn(tool.input) }));
 
 /** A call on its way; {@link Call.account} says at any time what it has cost. */
 export class Call {
@@ -69,7 +63,10 @@ export class Call {
   private readonly report: Reporter;
   private readonly input: CallInput;
   private readonly tier: TierSpec;
+  private readonly route: TierRoute;
   private readonly provider: Provider;
+  /** Called once, when anything of the answer has come. */
+  private onFirst: (() => void) | undefined;
   private readonly key: string;
   private readonly isProbe: boolean;
   private readonly askedAt: number;
@@ -87,6 +84,8 @@ export class Call {
   private begun = false;
   /** Nothing of it is told before it has passed its checks. */
   private readonly isHeld: boolean;
+  /** What hides and what puts back, at an anonymised tier. */
+  private readonly cover: Cover | undefined;
   /** From this length of the text on, the object so far is told again. */
   private nextPartial = 1;
   /** What is shown of the answer and of the reasoning, where something is to be looked for; the texts above are then what was shown. */
@@ -95,66 +94,58 @@ export class Call {
   private said = "";
 
   /** The call, ready to begin; or the error as which it ends without having been made. */
-  static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter): Call | WorkError {
+  static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter, onFirst?: () => void): Call | WorkError {
     const tier = tierOf(work.spec, input.tier);
-    const provider = tier && deps.providers.get(tier.provider);
     const call = callId(work.ask.ordinal);
-    if (!tier || !provider)
-      return {
-        code: "provider_rejected",
-        message: `the tier "${input.tier}" has no provider in this process; configure "${tier?.provider ?? input.tier}"`,
-        retryable: false,
-        call,
-        shown: 0,
-      };
-    const key = `${provider.name} ${tier.model} ${provider.endpoint}`;
     const { outputSchema, validators } = work.spec;
     const isChecked = input.for === "answer" && (outputSchema !== undefined || validators !== undefined);
-    const answerKey = isChecked ? `${work.spec.name} ${tier.name}` : undefined;
+    const answerKey = isChecked && tier ? `${work.spec.name} ${tier.name}` : undefined;
     if (answerKey !== undefined && deps.answers.ask(answerKey) === "no")
       return {
         code: "invalid_output",
-        message: `most answers of the tier "${tier.name}" fail the checks of agent "${work.spec.name}", so it is not asked for a while`,
+        message: `most answers of the tier "${input.tier}" fail the checks of agent "${work.spec.name}", so it is not asked for a while`,
         retryable: false,
         call,
         shown: 0,
-        details: { reason: "answers", provider: provider.name },
+        details: { reason: "answers", provider: tier?.provider },
       };
-    const pass = deps.health.ask(key);
-    if (pass === "no") {
+    const admitted = admit(deps, work, input, tier);
+    if ("code" in admitted) {
       if (answerKey !== undefined) deps.answers.report(answerKey, "neutral");
-      return breakerOpen(provider, tier, call);
+      return { ...admitted, call, shown: 0 };
     }
-    if (!deps.retries.take(provider.name, input.retry)) {
-      if (pass === "probe") deps.health.report(key, "neutral");
-      if (answerKey !== undefined) deps.answers.report(answerKey, "neutral");
-      return {
-        code: "provider_unavailable",
-        message: `the retry budget of ${provider.name} is used up`,
-        retryable: false,
-        call,
-        shown: 0,
-        details: { reason: "retry_budget", provider: provider.name },
-      };
-    }
-    return new Call(deps, work, report, { input, tier, provider, key, answerKey, isProbe: pass === "probe" });
+    // What has a route has a tier.
+    return new Call(deps, work, report, { input, tier: tier as TierSpec, ...admitted, answerKey, onFirst });
   }
 
   private constructor(
     deps: CallDeps,
     work: Work,
     report: Reporter,
-    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string; answerKey: string | undefined; isProbe: boolean },
+    found: Admitted & {
+      readonly input: CallInput;
+      readonly tier: TierSpec;
+      readonly answerKey: string | undefined;
+      readonly onFirst: (() => void) | undefined;
+    },
   ) {
     this.deps = deps;
     this.work = work;
     this.report = report;
     this.input = found.input;
     this.tier = found.tier;
+    this.route = found.route;
     this.provider = found.provider;
+    this.onFirst = found.onFirst;
     this.key = found.key;
     this.answerKey = found.answerKey;
     this.isHeld = work.spec.stream === "checked" && found.input.for === "answer";
+    const { anonymiser } = wordsOf(found.input, work.spec);
+    this.cover = anonymiser && {
+      anonymiser,
+      text: new Restorer(anonymiser, found.input.structured === true),
+      reasoning: new Restorer(anonymiser, false),
+    };
     this.isProbe = found.isProbe;
     this.askedAt = deps.clock();
     this.startedAt = this.askedAt;
@@ -179,20 +170,21 @@ export class Call {
 
   /** Waits for what limits the call, if anything does. */
   private enter(tell: (entered: Entered) => void): () => void {
-    const { tier, work } = this;
+    const { route, work } = this;
     const call = {
       who: work.who,
-      model: tier.model,
+      model: route.model,
       isBatch: work.spec.priority === "batch",
       tokens: () => this.countedInput() + work.maxTokens,
       // A timer may be a millisecond early, and then the deadline would not be over.
       waitMs: work.remainingMs + 2,
     };
-    return this.deps.gate.enter(tier.provider, call, (entered) => {
+    return this.deps.gate.enter(route.provider, call, (entered) => {
       // While it waited the breaker may have opened.
       if ("pass" in entered && entered.pass.waited && !this.isProbe && this.deps.health.state(this.key) !== "closed") {
         entered.pass.end({ usedTokens: () => 0 });
-        tell({ error: breakerOpen(this.provider, tier, callId(work.ask.ordinal)) });
+        const refusal = breakerOpen(this.provider, route);
+        tell({ error: { ...refusal, call: callId(work.ask.ordinal), shown: 0 } as ErrorBody });
       } else tell(entered);
     });
   }
@@ -243,7 +235,7 @@ export class Call {
   account(): Account {
     const outputTokens = this.streamedTokens();
     const counted = this.begun ? this.countedInput() : 0;
-    const { inputNano, outputNanoPerToken } = worstCase(this.tier.price, counted);
+    const { inputNano, outputNanoPerToken } = worstCase(this.route.price, counted);
     const costNano = Math.min(this.work.holdNano, inputNano + Math.ceil(outputTokens * outputNanoPerToken));
     return this.accounted({ costNano, inputTokens: counted, cachedTokens: 0, outputTokens, estimated: this.begun });
   }
@@ -251,13 +243,18 @@ export class Call {
   // --- while it streams
 
   private take({ type, text }: Exclude<ProviderElement, ProviderEnd>): void {
+    this.onFirst?.();
+    this.onFirst = undefined;
     if (type === "hidden") {
       this.hidden += text;
       return;
     }
     this.firstAt ??= this.deps.clock();
-    if (this.shown) this.said += text;
-    const ready = this.shown ? this.shown[type].push(text) : text;
+    if (this.cover) this.hidden += text;
+    else if (this.shown) this.said += text;
+    // What was covered comes back before anything is looked for in it.
+    const whole = this.cover ? this.cover[type].push(text) : text;
+    const ready = this.shown ? this.shown[type].push(whole) : whole;
     if (type === "text") this.show(ready);
     else this.reason(ready);
   }
@@ -290,16 +287,27 @@ export class Call {
     if (typeof value === "object" && value !== null) this.report.partial(value);
   }
 
+  /** What was held back to the end of the stream. */
+  private restOf(which: "text" | "reasoning"): string {
+    const rest = this.cover?.[which].end() ?? "";
+    return this.shown ? this.shown[which].push(rest) + this.shown[which].end() : rest;
+  }
+
+  private toolsOf(tools: readonly ToolRequest[]): readonly ToolRequest[] {
+    const whole = this.cover ? uncovered(tools, this.cover) : tools;
+    return this.deps.record ? this.recorded(whole) : whole;
+  }
+
   private isWithinHold(): boolean {
     const { maxTokens } = this.work;
-    const length = this.output().reduce((sum, text) => sum + text.length, 0);
+    const length = this.output.reduce((sum, text) => sum + text.length, 0);
     return length <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
   }
 
   private ended(end: ProviderEnd): Effect.Effect<Outcome> {
-    if (this.shown) {
-      this.reason(this.shown.reasoning.end());
-      this.show(this.shown.text.end());
+    if (this.cover || this.shown) {
+      this.reason(this.restOf("reasoning"));
+      this.show(this.restOf("text"));
     }
     if (this.half !== "") {
       // The other half never came; alone it is no character.
@@ -332,17 +340,19 @@ export class Call {
   ): Outcome {
     const fault = (problem ?? (structured && "problem" in structured ? structured.problem : undefined))?.slice(0, maxProblemLength);
     this.judged(fault !== undefined ? "failed" : end.finish === "stop" ? "ok" : "neutral");
-    const isUnseen = this.isHeld && (fault !== undefined || !["stop", "tools"].includes(end.finish));
+    const isUnsure = end.finish === "stop" && (end.confidence ?? 0) < (this.input.sureFrom ?? 0);
+    const isUnseen = this.isHeld && (fault !== undefined || isUnsure || !["stop", "tools"].includes(end.finish));
     if (this.isHeld && !isUnseen && this.text !== "") this.report.text(this.text);
     const output: CallOutput = {
       call: callId(this.work.ask.ordinal),
       // `error` has an error, handled above.
       finish: end.finish as CallOutput["finish"],
       text: this.text,
-      ...(end.tools?.length && { tools: this.deps.record ? this.recorded(end.tools) : end.tools }),
+      ...(end.tools?.length && { tools: this.toolsOf(end.tools) }),
       ...(end.opaque && { opaque: end.opaque }),
       ...(fault === undefined ? structured : { problem: fault }),
       ...(notes && { notes }),
+      ...(end.confidence !== undefined && { confidence: end.confidence }),
       ...(isUnseen && { unseen: true }),
     };
     return { ok: true, value: output, account: this.chargedFor(end) };
@@ -413,7 +423,7 @@ export class Call {
     if (end.unsent || end.rejected)
       return this.accounted({ costNano: 0, inputTokens: 0, cachedTokens: 0, outputTokens: 0, estimated: false, model: end.model });
     // An answer without usage, or a call that may have been answered unseen: what was reserved. A cut stream: what was streamed.
-    if (end.error && this.tier.stream) return { ...this.account(), model: end.model || this.tier.model };
+    if (end.error && this.tier.stream) return { ...this.account(), model: end.model || this.route.model };
     return this.accounted({
       costNano: this.work.holdNano,
       inputTokens: this.countedInput(),
@@ -426,47 +436,49 @@ export class Call {
 
   /** The price of the model that answered, where it is another one and its price is known. */
   private priceOf(model: string): Price {
-    const { tier, deps } = this;
-    return isSameModel(tier.model, model) ? tier.price : (deps.priceOf?.(tier.provider, model) ?? tier.price);
+    const { route, deps } = this;
+    return isSameModel(route.model, model) ? route.price : (deps.priceOf?.(route.provider, model) ?? route.price);
   }
 
   private accounted(part: Omit<Account, "durationMs" | "ttftMs" | "model"> & { model?: string }): Account {
     const now = this.deps.clock();
     return {
       ...part,
-      model: part.model || this.tier.model,
+      model: part.model || this.route.model,
       durationMs: Math.round(now - this.startedAt),
       ...(this.firstAt !== undefined && { ttftMs: Math.round(this.firstAt - this.startedAt) }),
     };
   }
 
   private countedInput(): number {
-    return inputTokens(this.input, this.work.spec, this.provider);
+    return inputTokens(this.input, this.work.spec, this.provider, this.route.model);
   }
 
   private streamedTokens(): number {
     const { tokenizer } = this.provider;
-    return this.output().reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+    return this.output.reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
   }
 
-  /** What the model has said so far. */
-  private output(): string[] {
+  /** What the model has put out, as it came. Where something was put back or hidden, that is not what was shown. */
+  private get output(): readonly string[] {
+    if (this.cover) return [this.hidden];
     return this.shown ? [this.said, this.hidden] : [this.text, this.reasoning, this.hidden];
   }
 
   private request(): ProviderRequest {
-    const { input, tier, work } = this;
-    const instructions = instructionsOf(input, work.spec);
+    const { input, route, tier, work } = this;
+    const { instructions, messages } = wordsOf(input, work.spec);
     const tools = visibleTools(work.spec, input.tools);
     const remainingMs = work.remainingMs - (this.startedAt - this.askedAt);
     return {
-      model: tier.model,
+      model: route.model,
       ...(instructions !== "" && { instructions }),
-      messages: input.messages,
+      messages,
       ...(tools && { tools }),
       maxOutputTokens: work.maxTokens,
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
       stream: tier.stream,
+      ...(input.sureFrom !== undefined && { logprobs: true }),
       // What a machine asks beside the answer begins otherwise each time.
       ...(input.for === "answer" &&
         tier.promptCache !== false &&

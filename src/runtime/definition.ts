@@ -3,12 +3,11 @@
  * A machine that can ask without end is refused by its bounds (bounds.ts).
  */
 import type { AnyStateMachine } from "xstate";
-import { worstCase } from "../money/prices.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { AgentOptions, AgentSpec, TierSpec } from "./agent.ts";
+import { type AgentOptions, type AgentSpec, routesOf, type TierSpec, tiersOf } from "./agent.ts";
 import { machineOf, type Unlimited, worstCaseOf } from "./bounds.ts";
-import { inputTokens, minTokens } from "./reserve.ts";
+import { minTokens, worstOfCall } from "./reserve.ts";
 
 /** Throws `invalid_request` with the way out. `machine`: where it is not one of ours. */
 export function checkDefinition(
@@ -19,6 +18,8 @@ export function checkDefinition(
 ): void {
   // Where a person may grant more, too little to begin with is a way to ask first.
   if (spec.onBudget !== "ask") checkFirstCall(spec, providers);
+  checkConfidence(spec, providers);
+  checkSensitive(spec, providers);
   if (bounds === "strict") checkFits(spec, machine);
 }
 
@@ -36,12 +37,35 @@ function checkFirstCall(spec: AgentSpec, providers: ReadonlyMap<string, Provider
 }
 
 function cheapestNano(spec: AgentSpec, tier: TierSpec, providers: ReadonlyMap<string, Provider>): number | undefined {
-  const provider = providers.get(tier.provider);
-  if (!provider) return undefined;
   const call = { for: "answer", step: 1, attempt: 1, retry: false, tier: tier.name, tools: spec.tools.map(({ name }) => name) } as const;
-  const tokens = inputTokens({ ...call, messages: [{ role: "user", content: "?" }] }, spec, provider);
-  const { inputNano, outputNanoPerToken } = worstCase(tier.price, tokens);
+  const worst = worstOfCall({ ...call, messages: [{ role: "user", content: "?" }] }, spec, tier, providers);
+  if (!worst) return undefined;
+  const { inputNano, outputNanoPerToken } = worst;
   return inputNano + Math.ceil(Math.min(minTokens, tier.maxOutputTokens, spec.limits.max_output_tokens) * outputNanoPerToken);
+}
+
+/** A tier that never says how sure it is would escalate every answer: that is no cascade. */
+function checkConfidence(spec: AgentSpec, providers: ReadonlyMap<string, Provider>): void {
+  if (spec.escalateBelow === undefined) return;
+  const refused = (path: string, message: string): EscapementError =>
+    new EscapementError("invalid_request", `agent "${spec.name}" has escalate_below, ${message}`, { details: { path } });
+  if (spec.tiers.length < 2) throw refused("escalate_below", "and no second tier to escalate to; give it one under tiers, or leave it out");
+  for (const tier of spec.tiers.slice(0, -1).flatMap((one) => [one, ...tiersOf(spec).filter(({ name }) => name === one.hedge?.tier)]))
+    for (const { provider } of routesOf(tier))
+      if (providers.get(provider)?.logprobs === false)
+        throw refused(
+          "tiers",
+          `and the provider "${provider}" of its tier "${tier.name}" tells no log-probabilities; put that tier last, or take another provider`,
+        );
+}
+
+function checkSensitive(spec: AgentSpec, providers: ReadonlyMap<string, Provider>): void {
+  if (!spec.sensitive || spec.tiers.flatMap(routesOf).some(({ provider }) => providers.get(provider)?.selfHosted !== false)) return;
+  throw new EscapementError(
+    "invalid_request",
+    `agent "${spec.name}" is sensitive, and none of its tiers is self-hosted: give it one, or say self_hosted: true of a provider that is`,
+    { details: { path: "sensitive" } },
+  );
 }
 
 const capped = [

@@ -5,6 +5,7 @@
  *  1. Never less than what the run can take. Where tools may add to the conversation, or a session's earlier turns come before it, a
  *     call's input is its tier's whole context, as in the bounds.
  */
+import { classifierInstructions } from "../../machines/routing.ts";
 import type { CallInput } from "../../machines/work.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
@@ -13,7 +14,7 @@ import { type AgentSpec, type TierSpec, tiersOf } from "./agent.ts";
 import { assumedContextTokens, boundsOf } from "./bounds.ts";
 import { withInput } from "./instructions.ts";
 import { messagesOf } from "./machine-input.ts";
-import { inputTokens } from "./reserve.ts";
+import { worstOfCall } from "./reserve.ts";
 import { maxProblemLength } from "./structured.ts";
 
 /** A text that is told again may be cut into other tokens than it was made of: a quarter more. */
@@ -36,8 +37,6 @@ export function estimate(
   // Each further call may bring an answer, told again, and what is wrong with it: three bytes a character at most.
   const growth = Math.ceil(limits.max_output_tokens * retold) + 3 * maxProblemLength + words;
   const sized = (tier: TierSpec): TierSpec => {
-    const provider = providers.get(tier.provider);
-    if (!provider) return tier;
     const call: CallInput = {
       for: "answer",
       step: 1,
@@ -48,7 +47,12 @@ export function estimate(
       ...(spec.outputSchema !== undefined && { structured: true }),
     };
     const judged = spec.judge ? 3 * spec.judge.criteria.length : 0;
-    const most = inputTokens(call, spec, provider) + judged + (spec.context?.summarise ? retelling : 0) + Math.max(0, calls - 1) * growth;
+    const { classifier } = spec.route ?? {};
+    const labels = Object.entries(classifier?.labels ?? {}).map(([name, label]) => ({ name, ...label }));
+    const classified = classifier ? 3 * classifierInstructions(labels).length : 0;
+    const asked = worstOfCall(call, spec, tier, providers);
+    if (!asked) return tier;
+    const most = asked.inputTokens + judged + classified + (spec.context?.summarise ? retelling : 0) + Math.max(0, calls - 1) * growth;
     return { ...tier, contextTokens: Math.min(tier.contextTokens ?? assumedContextTokens, most) };
   };
   const sizedTiers = new Map(tiersOf(spec).map((tier) => [tier.name, sized(tier)]));

@@ -193,6 +193,7 @@ function callFinished(
     text: output.unseen ? "" : output.text,
     ...(output.tools?.length && { tools: output.tools }),
     model,
+    ...(output.confidence !== undefined && { confidence: output.confidence }),
     ...charged,
     ...(output.shared && { cached: true }),
   };

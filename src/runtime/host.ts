@@ -156,7 +156,7 @@ export class Host {
       ...(idempotency && { idempotency }),
     };
     // A run with a session sees the turns before it, which are known only once it is its turn.
-    const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1), spec, undefined) : undefined;
+    const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1, false), spec, undefined) : undefined;
     return new Promise((resolve) => {
       this.journal.submit(entry, (result) => {
         // Dropped on its way, because the lease had ended: nobody but the store knows that it is ours.
@@ -254,8 +254,10 @@ export class Host {
   // --- private
 
   private adopt(record: OwnedRecord, spec: AgentSpec, live: LiveRun | undefined, history?: readonly Message[]): OwnedRun {
-    const own = withInput(spec, record.info.input);
-    const owned = new OwnedRun(record, own, (observe) => live ?? this.liveRun(record.info, own, history, observe), this.owning);
+    const info = marked(record);
+    const own = withInput(spec, info.input);
+    const make = (observe?: (event: InspectionEvent) => void): LiveRun => live ?? this.liveRun(info, own, history, observe);
+    const owned = new OwnedRun({ ...record, info }, own, make, this.owning);
     this.runs.set(record.id, owned);
     return owned;
   }
@@ -269,16 +271,14 @@ export class Host {
 
   /** Starts a run of a session: with what was said before it. */
   private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
-    const history = info.session === undefined ? [] : await this.history(info, spec.context ? longSessionRuns : sessionRuns);
-    const owned = this.adopt(newRecord(run, info, epoch), spec, undefined, history);
+    const before = info.session === undefined ? [] : await this.before(info, spec.context ? longSessionRuns : sessionRuns);
+    const history = historyOf(before);
+    const owned = this.adopt(newRecord(run, info, epoch, before.some(isSensitive)), spec, undefined, history);
     owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
-  /**
-   * What was said in the session before this run, by this user: the last runs that ended with something said, back to the last one that had
-   * made it shorter.
-   */
-  private async history(info: RunInfo, most: number): Promise<readonly Message[]> {
+  /** The last runs that ended in the session before this run, by this user, back to the last one that had made it shorter; the oldest first. */
+  private async before(info: RunInfo, most: number): Promise<readonly RunRecord[]> {
     const before: RunRecord[] = [];
     let next: number | null = null;
     do {
@@ -294,17 +294,7 @@ export class Host {
       next = page.next;
     } while (next !== null && before.length < most && !before.some(({ progress }) => progress.history));
     const shortened = before.findIndex(({ progress }) => progress.history);
-    const shown = before.slice(0, Math.min(most, shortened < 0 ? most : shortened + 1)).toReversed();
-    const messages = [...((shown[0]?.progress.history ?? []) as unknown as Message[])];
-    for (const row of shown) {
-      const { output } = row.progress;
-      if (output === undefined || output === null) continue;
-      messages.push(...messagesOf(row.info.input), {
-        role: "assistant",
-        content: typeof output === "string" ? output : JSON.stringify(output),
-      });
-    }
-    return messages;
+    return before.slice(0, Math.min(most, shortened < 0 ? most : shortened + 1)).toReversed();
   }
 
   private async take(options: { run?: string; limit: number; dead?: readonly string[] }): Promise<void> {
@@ -341,7 +331,7 @@ export class Host {
         await this.begin(record.id, record.info, spec, record.epoch, cancel && (cancel.value as { reason?: string }));
         return;
       }
-      const live = await replay(store, record, (history) => this.liveRun(record.info, spec, history as readonly Message[] | undefined));
+      const live = await replay(store, record, (history) => this.liveRun(marked(record), spec, history as readonly Message[] | undefined));
       if (this.closed) return;
       const owned = this.adopt(record, spec, live);
       owned.resume(record, inbox);
@@ -460,11 +450,32 @@ export class Host {
 
 const limitNano = ({ limits }: RunInfo): number => Math.round(limits.max_cost_microusd * 1_000);
 
-const newRecord = (id: string, info: RunInfo, epoch: number): OwnedRecord => ({
+/** What was said in those runs: of the first what it had made of its own history, if it did. */
+function historyOf(before: readonly RunRecord[]): readonly Message[] {
+  const messages = [...((before[0]?.progress.history ?? []) as unknown as Message[])];
+  for (const row of before) {
+    const { output } = row.progress;
+    if (output === undefined || output === null) continue;
+    messages.push(...messagesOf(row.info.input), {
+      role: "assistant",
+      content: typeof output === "string" ? output : JSON.stringify(output),
+    });
+  }
+  return messages;
+}
+
+const isSensitive = ({ info, progress }: Pick<RunRecord, "info" | "progress">): boolean =>
+  info.sensitive === true || progress.sensitive === true;
+
+/** As its run is marked by now: a session passes the mark on. */
+const marked = (record: Pick<RunRecord, "info" | "progress">): RunInfo =>
+  isSensitive(record) ? { ...record.info, sensitive: true } : record.info;
+
+const newRecord = (id: string, info: RunInfo, epoch: number, isInherited: boolean): OwnedRecord => ({
   id,
   info,
   epoch,
-  progress: emptyProgress,
+  progress: isInherited ? { ...emptyProgress, sensitive: true } : emptyProgress,
   spentNano: 0,
   limitNano: limitNano(info),
   status: "running",

@@ -11,7 +11,8 @@ import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import type { AgentSpec } from "./agent.ts";
-import { Call, type CallDeps } from "./call.ts";
+import type { CallDeps } from "./call.ts";
+import { callOf } from "./hedged-call.ts";
 import type { Account, Ask } from "./run.ts";
 import type { Tool } from "./tool.ts";
 import { performTool } from "./tool-use.ts";
@@ -69,8 +70,8 @@ export function createInterpreter(
             cache?.replay(work, input.cached, report) ?? free(Effect.succeed(failure("unavailable", "this process has no cache")), report)
           );
         const start = (to: Reporter): Performing => {
-          const call = Call.of(deps, work, input, to);
-          if (call instanceof Call) return { stop: run(call.effect, to), account: () => call.account() };
+          const call = callOf(deps, work, input, to);
+          if ("effect" in call) return { stop: run(call.effect, to), account: () => call.account() };
           return free(Effect.succeed({ ok: false, value: call }), to);
         };
         return cache && work.spec.caching?.singleFlight ? cache.share(work, report, start) : start(report);

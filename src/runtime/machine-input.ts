@@ -4,11 +4,13 @@
  */
 import type { AgentInput } from "../../machines/agent.ts";
 import { policyOf } from "../../machines/request-policy.ts";
+import type { RoutingInput } from "../../machines/routing.ts";
 import type { SupervisorInput } from "../../machines/supervisor.ts";
 import type { Json } from "../protocol/json.ts";
 import type { InputMessage, Message } from "../protocol/messages.ts";
+import { routeOf, textOf } from "../routing/rules.ts";
 import type { RunInfo } from "../stores/store.ts";
-import type { AgentSpec, AgentToolSpec } from "./agent.ts";
+import type { AgentSpec, AgentToolSpec, Route } from "./agent.ts";
 
 /** What every machine that runs an agent gets. `input` is what the client sent. */
 export type MachineInput = AgentInput & { readonly input: Json };
@@ -31,7 +33,36 @@ export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonl
     limits: info.limits,
     agent: spec.machine.startsWith("single@") ? { ...input, tools: undefined } : input,
     ...(spec.supervision && { supervision: spec.supervision }),
+    ...(spec.route && { route: routingInput(spec, spec.route, input.messages, info.metadata?.task) }),
     ...(spec.confirmAbove !== undefined && info.bounds.cost_microusd > spec.confirmAbove && { confirm: info.bounds.cost_microusd }),
+  };
+}
+
+/** Rules and tasks are matched here, so that the machine has only to decide what follows. */
+export function routingInput(
+  spec: AgentSpec,
+  { rules = [], tasks = {}, classifier, default: otherwise }: Route,
+  messages: readonly Message[],
+  task?: Json,
+): RoutingInput {
+  const question = messages.findLast(({ role }) => role === "user")?.content ?? "";
+  const found = routeOf(rules, textOf(question as Json));
+  const tier = typeof task === "string" && Object.hasOwn(tasks, task) ? tasks[task] : undefined;
+  return {
+    messages,
+    tiers: spec.tiers.map(({ name }) => name),
+    ...(found && {
+      rule: {
+        number: found.number,
+        ...(found.rule.tier !== undefined && { tier: found.rule.tier }),
+        ...(found.rule.answer !== undefined && { answer: found.rule.answer }),
+      },
+    }),
+    ...(tier !== undefined && { task: { name: task as string, tier } }),
+    ...(classifier && {
+      classifier: { tier: classifier.tier, labels: Object.entries(classifier.labels).map(([name, label]) => ({ name, ...label })) },
+    }),
+    ...(otherwise !== undefined && { default: otherwise }),
   };
 }
 

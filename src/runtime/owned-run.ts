@@ -673,7 +673,7 @@ export class OwnedRun {
         run: this.id,
         ask,
         spec: this.spec,
-        sensitive: this.info.sensitive === true,
+        sensitive: this.info.sensitive === true || this.spec.sensitive === true,
         who: this.info,
         maxTokens: grant.maxTokens,
         holdNano: grant.holdNano,

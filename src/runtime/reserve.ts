@@ -5,7 +5,8 @@ import { worstCase } from "../money/prices.ts";
 import { countInput } from "../money/tokens.ts";
 import type { Provider, ToolSpec } from "../providers/provider.ts";
 import type { Reserve, RunInfo } from "../stores/store.ts";
-import type { AgentSpec, TierSpec } from "./agent.ts";
+import { type AgentSpec, routesOf, type TierSpec } from "./agent.ts";
+import { type Covered, covered } from "./covered.ts";
 import type { AskOf } from "./run.ts";
 
 /** Undefined: the ask needs no money because it will not be performed (unknown tier; the interpreter says so). */
@@ -41,19 +42,72 @@ export const tierOf = (spec: AgentSpec, name: string): TierSpec | undefined =>
 export const instructionsOf = (input: CallInput, spec: AgentSpec): string =>
   input.instructions ?? tierOf(spec, input.tier)?.instructions ?? spec.instructions;
 
+/** What a call says: at an anonymised tier with placeholders. */
+export function wordsOf(input: CallInput, spec: AgentSpec): Pick<Covered, "instructions" | "messages"> & Partial<Covered> {
+  const instructions = instructionsOf(input, spec);
+  return tierOf(spec, input.tier)?.anonymise ? covered(input, spec, instructions) : { instructions, messages: input.messages };
+}
+
 /** Upper bound of a call's input tokens. */
-export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provider): number {
+export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provider, model = tierOf(spec, input.tier)?.model): number {
   const tools = visibleTools(spec, input.tools);
   return countInput(
     {
-      instructions: instructionsOf(input, spec),
-      messages: input.messages,
-      model: tierOf(spec, input.tier)?.model,
+      ...wordsOf(input, spec),
+      model,
       ...(tools && { tools }),
       ...(input.structured && spec.outputSchema !== undefined && { schema: { name: "answer", schema: spec.outputSchema } }),
     },
     provider.tokenizer,
   );
+}
+
+type WorstCall = { readonly inputNano: number; readonly outputNanoPerToken: number; readonly inputTokens: number };
+
+/** What a call may cost at most whichever of its tier's routes it takes; undefined where this process has none of their providers. */
+export function worstOfCall(
+  input: CallInput,
+  spec: AgentSpec,
+  tier: TierSpec,
+  providers: ReadonlyMap<string, Provider>,
+): WorstCall | undefined {
+  let worst: { inputNano: number; outputNanoPerToken: number; inputTokens: number } | undefined;
+  for (const { provider: name, model, price } of routesOf(tier)) {
+    const provider = providers.get(name);
+    if (!provider) continue;
+    const tokens = inputTokens(input, spec, provider, model);
+    const { inputNano, outputNanoPerToken } = worstCase(price, tokens);
+    worst = {
+      inputNano: Math.max(inputNano, worst?.inputNano ?? 0),
+      outputNanoPerToken: Math.max(outputNanoPerToken, worst?.outputNanoPerToken ?? 0),
+      inputTokens: Math.max(tokens, worst?.inputTokens ?? 0),
+    };
+  }
+  return worst;
+}
+
+/** The second call that a call may become: its tier and what it is asked. A hedge is not hedged itself. */
+export function hedgeOf(
+  input: CallInput,
+  spec: AgentSpec,
+): { readonly afterMs: number; readonly tier: TierSpec; readonly input: CallInput } | undefined {
+  const { hedge } = tierOf(spec, input.tier) ?? {};
+  if (!hedge || input.cached) return undefined;
+  const tier = tierOf(spec, hedge.tier);
+  return tier && { afterMs: hedge.afterMs, tier, input: { ...input, tier: tier.name } };
+}
+
+/** The part of a hold that belongs to one of two calls, with as many output tokens as were granted. */
+export function holdOf(
+  input: CallInput,
+  spec: AgentSpec,
+  tier: TierSpec,
+  providers: ReadonlyMap<string, Provider>,
+  granted: number,
+): { readonly maxTokens: number; readonly holdNano: number } | undefined {
+  const worst = worstOfCall(input, spec, tier, providers);
+  const maxTokens = Math.min(granted, tier.maxOutputTokens);
+  return worst && { maxTokens, holdNano: worst.inputNano + Math.ceil(maxTokens * worst.outputNanoPerToken) };
 }
 
 /** `now` in ms since the epoch. */
@@ -63,11 +117,20 @@ export function reserving(providers: ReadonlyMap<string, Provider>, budgets: Bud
     // What is told from a cache costs nothing.
     if (input.cached) return undefined;
     const tier = tierOf(spec, input.tier);
-    const provider = tier && providers.get(tier.provider);
-    if (!tier || !provider) return undefined;
+    const worst = tier && worstOfCall(input, spec, tier, providers);
+    if (!tier || !worst) return undefined;
     const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens, input.maxTokens ?? Number.POSITIVE_INFINITY);
-    const tokens = inputTokens(input, spec, provider);
     const meters = metersOf(budgets, info, now());
-    return { ...worstCase(tier.price, tokens), inputTokens: tokens, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
+    const hedge = hedgeOf(input, spec);
+    const second = hedge && worstOfCall(hedge.input, spec, hedge.tier, providers);
+    const both = second ? sum(worst, second, maxTokens) : worst;
+    return { ...both, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
   };
 }
+
+/** Two calls, both at their worst: each part is rounded up by itself, and both put out as much as was granted. */
+const sum = (first: WorstCall, second: WorstCall, maxTokens: number): WorstCall => ({
+  inputNano: first.inputNano + second.inputNano + 1,
+  outputNanoPerToken: first.outputNanoPerToken + second.outputNanoPerToken,
+  inputTokens: first.inputTokens + second.inputTokens + maxTokens,
+});

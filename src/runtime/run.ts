@@ -86,9 +86,17 @@ export type Turn = {
 export type Verdict = readonly [ordinal: number, problem: ErrorBody];
 
 /** What the runtime knows of work and a machine does not. */
-export type Appraise = (kind: WorkKind, input: Json) => { readonly class: string; readonly hash: string; readonly problem?: ErrorBody };
+export type Appraise = (
+  kind: WorkKind,
+  input: Json,
+) => {
+  readonly class: string;
+  readonly hash: string;
+  readonly problem?: ErrorBody /** Of a call that is hedged. */;
+  readonly calls?: number;
+};
 
-type Live = Ask & { readonly ref: WorkRef; problem: ErrorBody | undefined };
+type Live = Ask & { readonly ref: WorkRef; problem: ErrorBody | undefined; readonly calls?: number };
 
 /** What is known of an actor beside what XState knows: one object, since a run in flight is held in memory by the thousand. */
 class Known {
@@ -98,7 +106,7 @@ class Known {
   names: Map<string, number> | undefined;
   /** The state that was told last. */
   state: unknown;
-  /** States that it passed before it was started. */
+  /** Snapshots of states that it passed before it was started. */
   unborn: unknown[] | undefined;
   /** Of work that is asked for. */
   ordinal: number | undefined;
@@ -211,6 +219,7 @@ export class LiveRun {
       hash: appraised.hash,
       ref: self as WorkRef,
       problem: undefined,
+      ...(appraised.calls !== undefined && { calls: appraised.calls }),
     } as Live;
     for (const other of this.live.values()) if (other.path === path) throw new Error(`two living pieces of work at one path: ${path}`);
     this.asks.push(ask);
@@ -281,9 +290,10 @@ export class LiveRun {
       kind: ask.kind,
       at: this.at,
       depth: this.of(ask.ref).depth,
-      isStep: call?.attempt === 1,
+      isStep: call?.attempt === 1 && call.step !== 0,
       ...(call?.cached && { isCached: true }),
       ...(ask.kind === "sleep" && ask.input.restart && { isRestart: true }),
+      ...(ask.calls !== undefined && { calls: ask.calls }),
       ...(problem && { problem }),
     };
     this.denials = [];
@@ -343,25 +353,24 @@ export class LiveRun {
       }
       case "@xstate.microstep": {
         const ref = event.actorRef as AnyActorRef;
-        const { value } = event.snapshot as { value?: unknown };
         if (event.event.type !== "xstate.init") {
-          this.entered(ref, value);
+          this.entered(ref, event.snapshot);
           break;
         }
         // An actor passes its first states when it is made, before its parent's own transition is told: they wait for its start.
         const source = (event._transitions[0]?.source as { path?: readonly string[] } | undefined)?.path;
         const known = this.of(ref);
-        known.unborn ??= source?.length ? [stateValue(source)] : [];
-        known.unborn.push(value);
+        known.unborn ??= source?.length ? [{ value: stateValue(source) }] : [];
+        known.unborn.push(event.snapshot);
         break;
       }
       case "@xstate.event":
         if (event.event.type === "xstate.init") {
           const ref = event.actorRef as AnyActorRef;
           const known = this.of(ref);
-          for (const value of known.unborn ?? []) this.entered(ref, value);
+          for (const passed of known.unborn ?? []) this.entered(ref, passed);
           known.unborn = undefined;
-          this.entered(ref, (ref.getSnapshot() as { value?: unknown }).value);
+          this.entered(ref, ref.getSnapshot());
         }
         break;
       case "@xstate.snapshot": {
@@ -384,11 +393,20 @@ export class LiveRun {
     this.facts.push({ ...emitted, ...request, actor });
   }
 
-  private entered(ref: AnyActorRef, value: unknown): void {
+  /** A machine that says in its context why it is where it is has that told. */
+  private entered(ref: AnyActorRef, snapshot: unknown): void {
     const known = this.of(ref);
+    const { value, context } = snapshot as { value?: unknown; context?: { reason?: unknown } };
     if (value === undefined || sameValue(known.state, value)) return;
     known.state = value;
-    this.facts.push({ type: "state", actor: known.path, machine: machineId(ref), value });
+    const { reason } = context ?? {};
+    this.facts.push({
+      type: "state",
+      actor: known.path,
+      machine: machineId(ref),
+      value,
+      ...(typeof reason === "string" && reason !== "" && { reason }),
+    });
   }
 
   /** Ids are unique among living siblings; one used again gets a number, so that a path names one actor of a run. */

@@ -21,6 +21,7 @@ import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import { ProviderLimits } from "../limits/provider-limits.ts";
 import { type RateLimit, type RateLimitSettings, RateLimits } from "../limits/rate-limits.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../limits/retry-budget.ts";
+import { Spread } from "../limits/spread.ts";
 import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
 import { DecisionReader } from "../observe/decisions.ts";
 import { type Observer, observers, type ProcessEvent } from "../observe/observer.ts";
@@ -40,6 +41,7 @@ import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
+import { isSensitive, textOf } from "../routing/rules.ts";
 import { type Redaction, redaction } from "../safety/redaction.ts";
 import { damaged } from "../stores/damage.ts";
 import {
@@ -53,7 +55,7 @@ import {
   type RunRecord,
   type Store,
 } from "../stores/store.ts";
-import type { AgentOptions, AgentSpec, PriceOf } from "./agent.ts";
+import { type AgentOptions, type AgentSpec, type PriceOf, routesOf } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
 import { checkDefinition } from "./definition.ts";
@@ -252,6 +254,8 @@ export class Runtime implements Runs {
           providers: options.providers,
           health: this.breakers,
           retries: new RetryBudget(clock, reliability.retryBudget),
+          isFree: (provider, model) => this.gate.lanes.isFree(provider, model),
+          spread: new Spread(() => this.scheduler.random()),
           answers: new Health(clock, reliability.breaker),
           gate: this.gate,
           answerSchema: (spec) => this.answerSchema(spec),
@@ -293,7 +297,7 @@ export class Runtime implements Runs {
       ...(body.session !== undefined && { session: body.session }),
       ...(body.feature !== undefined && { feature: body.feature }),
       input,
-      ...(body.sensitive && { sensitive: true }),
+      ...(isMarked(body, defined.spec, input) && { sensitive: true }),
       limits,
       bounds: this.boundsOfStart(defined, limits, input, body),
       ...(body.metadata && { metadata: body.metadata as NonNullable<RunInfo["metadata"]> }),
@@ -301,7 +305,7 @@ export class Runtime implements Runs {
       createdAt: this.scheduler.now(),
     };
     this.gate.lanes.checkRoom(
-      defined.spec.tiers.map(({ provider }) => provider),
+      defined.spec.tiers.flatMap(routesOf).map(({ provider }) => provider),
       { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
     );
     const takeBack = this.rates && (await this.countStart(this.rates, info));
@@ -845,6 +849,10 @@ function nameOf(input: Input): string {
   if (input.type === "progress") return `progress of ${input.ordinal}`;
   return input.type === "message" ? input.kind : input.type;
 }
+
+/** The mark only ever goes up: a client, the agent or one of its rules sets it, and nobody takes it away. */
+const isMarked = ({ sensitive }: StartBody, spec: AgentSpec, input: Json): boolean =>
+  sensitive === true || spec.sensitive === true || isSensitive(spec.route?.rules ?? [], () => textOf(input));
 
 /** A limit that is no positive number would be no limit. */
 function checkLimits(limits: NonNullable<StartBody["limits"]>): void {

@@ -14,12 +14,12 @@ import { inputTokens, tierOf } from "./reserve.ts";
 const refusedPart = 0.75;
 
 /** Null: it may be sent. */
-export function lengthProblem(input: CallInput, spec: AgentSpec, tier: TierSpec, provider: Provider): ErrorBody | null {
+export function lengthProblem(input: CallInput, spec: AgentSpec, tier: TierSpec, provider: Provider, model = tier.model): ErrorBody | null {
   const ofTier = tier.contextTokens === undefined ? Number.POSITIVE_INFINITY : tier.contextTokens - 1;
   const ofAgent = (input.for === "answer" && spec.context?.max_tokens) || Number.POSITIVE_INFINITY;
   const limit = Math.min(ofTier, ofAgent);
   if (limit === Number.POSITIVE_INFINITY) return null;
-  const tokens = inputTokens(input, spec, provider);
+  const tokens = inputTokens(input, spec, provider, model);
   if (tokens <= limit) return null;
   const where = ofAgent < ofTier ? `context.max_tokens allows ${ofAgent}` : `the tier "${tier.name}" takes ${tier.contextTokens}`;
   const way = ofAgent < ofTier ? "shorten the input or raise it" : "shorten it or add a tier with a larger context";

@@ -7,7 +7,7 @@ import { findings, transitionsOf, Uncapped, Unwalkable, type Walk, walk } from "
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import { type AgentSpec, tiersOf } from "./agent.ts";
-import { assumedContextTokens, boundsOf, machineOf, type Unlimited, walkedInput, worstCaseOf } from "./bounds.ts";
+import { assumedContextTokens, boundsOf, machineOf, routingWalk, type Unlimited, walkedInput, worstCaseOf } from "./bounds.ts";
 
 export type Verification = {
   readonly agent: string;
@@ -52,7 +52,8 @@ export function verifyAgent(
     const bounds = boundsOf(spec, limits, undefined);
     return { ...base, ok: true, unwalkable: error.message, machines: [], bounds, because: reasons(bounds, undefined, spec, limits) };
   }
-  const machines = machinesIn(top);
+  const routing = routingWalk(spec);
+  const machines = [...(routing ? machinesIn(routing) : []), ...machinesIn(top)];
   const ok = machines.every(({ problems }) => problems.length === 0);
   try {
     const bounds = boundsOf(spec, limits, machine);
@@ -139,7 +140,7 @@ function reasons(bounds: Bounds, most: Unlimited | undefined, spec: AgentSpec, l
   };
   const { steps = 0, calls = 0 } = most ?? {};
   const asks =
-    `${plural(steps, "step")} of ${plural(Math.ceil(calls / Math.max(1, steps)), "call")}: ${plural(spec.tiers.length, "tier")} × ` +
+    `${spec.route?.classifier ? "1 call to classify, and " : ""}${plural(steps, "step")} of ${plural(Math.ceil((calls - (spec.route?.classifier ? 1 : 0)) / Math.max(1, steps)), "call")}: ${plural(spec.tiers.length, "tier")} × ` +
     `${plural(1 + spec.retries, "attempt")}, and those that ${andThose(spec)}`;
   const tokens = (meter: "input_tokens" | "output_tokens", most: string): string =>
     bounds[meter] % Math.max(1, bounds.calls) === 0 ? `limits.max_calls × ${most}` : "what the budget pays for at most";

@@ -87,7 +87,7 @@ export function provideWork<M extends AnyStateMachine>(machine: M): M {
 /** The supervisor over a given machine; both with their work provided. */
 export function supervise<S extends AnyStateMachine>(supervisor: S, machine: AnyStateMachine): S {
   const own = Object.entries(supervisor.implementations.actors as Record<string, unknown>).flatMap(([name, logic]) =>
-    provided.has(logic) ? [[name, provided.get(logic)] as const] : [],
+    name === "agent" ? [] : [[name, isMachine(logic) ? provideWork(logic) : provided.get(logic)] as const],
   );
   return supervisor.provide({ actors: { ...Object.fromEntries(own), agent: provideWork(machine) } } as never) as S;
 }

@@ -53,6 +53,8 @@ export type RunProgress = {
   readonly cachedTokens: number;
   readonly outputTokens: number;
   readonly estimated: boolean;
+  /** What was said before it in its session was: it counts as sensitive itself. */
+  readonly sensitive?: boolean;
   readonly waitingFor?: readonly { readonly id: string; readonly kind: InputKind }[];
   /** Only at the end. */
   readonly finishedAt?: number;

@@ -20,6 +20,8 @@ export type ChatAnswer = {
   readonly usage?: ChatUsage | false;
   /** Default: `tool_calls` with tools, else `stop`. */
   readonly finish?: string;
+  /** Of each token, where the request asks for it. */
+  readonly logprob?: number;
   readonly model?: string;
   readonly headers?: Headers;
   /** After this many tokens the stream goes wrong. */
@@ -69,6 +71,8 @@ export function chatScript(request: FaultRequest, answer: ChatAnswer): Script {
     total_tokens: counts.input + counts.output,
     prompt_tokens_details: { cached_tokens: counts.cached ?? 0 },
   };
+  const logprobs = (said: readonly string[]): unknown =>
+    asked.logprobs && answer.logprob !== undefined ? { content: said.map((token) => ({ token, logprob: answer.logprob })) } : null;
   const wait = (ms: number | undefined): Step[] => (ms ? [{ delayMs: ms }] : []);
   if (!asked.stream) {
     const message = {
@@ -82,19 +86,19 @@ export function chatScript(request: FaultRequest, answer: ChatAnswer): Script {
       object: "chat.completion",
       created: 1_700_000_000,
       model,
-      choices: [{ index: 0, message, logprobs: null, finish_reason: finish }],
+      choices: [{ index: 0, message, logprobs: logprobs(tokens), finish_reason: finish }],
       ...(usage && { usage }),
     };
     const [start, content] = json(200, value, answer.headers);
     return [...wait((answer.headersDelayMs ?? 0) + (answer.firstTokenDelayMs ?? 0)), start!, { ...content!, text: tokens }];
   }
-  const piece = (delta: unknown, finishReason: string | null = null): string =>
+  const piece = (delta: { content?: string; [key: string]: unknown }, finishReason: string | null = null): string =>
     event({
       id: "chatcmpl-scripted",
       object: "chat.completion.chunk",
       created: 1_700_000_000,
       model,
-      choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
+      choices: [{ index: 0, delta, logprobs: delta.content ? logprobs([delta.content]) : null, finish_reason: finishReason }],
     });
   const steps: Step[] = [
     ...wait(answer.headersDelayMs),

@@ -100,6 +100,11 @@ export const agents: readonly AgentSpec[] = [
   spec("one-tier", { machine: "single@2", tiers: tiers.slice(1, 2), retries: 0, degraded: "Sorry." }),
   spec("structured", { outputSchema: { type: "object" }, retries: 1 }),
   spec("tools", { tools: shown, tiers: tiers.slice(0, 2), retries: 1 }),
+  spec("routed", {
+    machine: "single@2",
+    escalateBelow: 0.85,
+    route: { classifier: { tier: "third", labels: { short: { description: "short", tier: "second" } } }, default: "third" },
+  }),
   spec("forgetful", {
     tools: shown,
     tiers: tiers.slice(0, 2),
@@ -264,6 +269,7 @@ export class FuzzedWorld {
       ...(work.spec.stream === "checked" ? [() => ok({ text: `{${this.pick(3)}`, problem: "it is no JSON", unseen: true })] : []),
       () => (wantsTools ? ok({ finish: "tools", text: "", tools: uses }) : ok({})),
       () => (wantsTools ? ok({ finish: "tools", text: "", tools: uses }) : ok({ text: "" })),
+      () => ok({ text: "short", confidence: this.chance(0.5) ? 1 : 0.5 }),
       () => (asked.structured ? ok({ text: `{${this.pick(3)}`, problem: "it is no JSON" }) : ok({ text: "" })),
       () => ok({ text: "", finish: "tools", tools: uses }),
       () => failed(errorBody("provider_unavailable", "503")),

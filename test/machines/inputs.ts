@@ -5,6 +5,7 @@ import { type Message, type Walk, walk } from "../../machines/bounds.ts";
 import { breakerDefaults, breakerMachine } from "../../machines/breaker.ts";
 import { compactionMachine } from "../../machines/compaction.ts";
 import { requestMachine } from "../../machines/request.ts";
+import { routingMachine } from "../../machines/routing.ts";
 import { defaultSupervision } from "../../machines/supervision.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
@@ -36,6 +37,11 @@ export const limits = {
   deadline_ms: 1_000,
 } as const;
 
+const labels = [
+  { name: "chat", description: "small talk", tier: "a" },
+  { name: "An answer", description: "all else", tier: "b" },
+] as const;
+export const route = { messages, tiers: ["a", "b", "c"] } as const;
 /** A conversation of several turns, and what is to be kept of it. */
 export const turns = [1, 2, 3].flatMap((n): Conversation[] => [
   { role: "user", content: `What is ${n}?` },
@@ -84,6 +90,7 @@ const policies = [
   { onBudget: "cheaper", onLength: "continue", onCut: "continue", degraded: "Sorry." },
   { onCut: "keep", judge: { tier: "j", criteria: "It is true." }, cache: true },
   { onLength: "continue", onCut: "continue", judge: { tier: "j", criteria: "It is true." }, structured: true },
+  { escalateBelow: 0.85, judge: { tier: "j", criteria: "It is true." }, cache: true },
 ] as const;
 
 /** Every machine, with the walks that together cover it. */
@@ -131,6 +138,17 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
     ],
   },
   {
+    name: "routing",
+    machine: routingMachine,
+    walks: () => [
+      walk(routingMachine, { input: route }),
+      walk(routingMachine, { input: { ...route, rule: { number: 1, answer: "Hello." } } }),
+      walk(routingMachine, { input: { ...route, rule: { number: 2, tier: "b" } } }),
+      walk(routingMachine, { input: { ...route, task: { name: "sum", tier: "c" } } }),
+      walk(routingMachine, { input: { ...route, classifier: { tier: "s", labels }, default: "c" } }),
+    ],
+  },
+  {
     name: "agent",
     machine: agentMachine,
     walks: () => [
@@ -162,6 +180,23 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
           limits,
           agent: { ...agent, maxSteps: 1, retries: 0, tools: [] } as unknown as Json,
           supervision: { ...supervision, agent: "restart", max_restarts: 1 },
+          confirm: 2_000,
+        },
+        messages: supervised,
+      }),
+      walk(supervisorMachine, {
+        input: {
+          limits,
+          agent: { ...agent, maxSteps: 1, retries: 0, tools: [] } as unknown as Json,
+          route: { ...route, classifier: { tier: "s", labels } },
+        },
+        messages: supervised,
+      }),
+      walk(supervisorMachine, {
+        input: {
+          limits,
+          agent: { ...agent, maxSteps: 1, retries: 0, tools: [] } as unknown as Json,
+          route: { ...route, rule: { number: 1, answer: "Hello." } },
           confirm: 2_000,
         },
         messages: supervised,

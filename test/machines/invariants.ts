@@ -5,6 +5,7 @@
 import type { Path, PathStep } from "../../machines/bounds.ts";
 import type { CompactionInput, CompactionOutput } from "../../machines/compaction.ts";
 import type { RequestInput, RequestOutput } from "../../machines/request.ts";
+import type { RoutingInput, RoutingOutput } from "../../machines/routing.ts";
 import type { ToolUse, ToolUseOutput } from "../../machines/tool.ts";
 import type { Answer, AskOutput, CallInput, CallOutput, WorkError } from "../../machines/work.ts";
 import type { Message } from "../../src/protocol/messages.ts";
@@ -137,6 +138,16 @@ export const doneIsAGoodAnswer: Invariant = (path) => {
   return answer.problem === undefined && text.trim() !== "" ? null : "done with a bad answer";
 };
 
+/** With a threshold nothing but uses of tools is given that its model was not sure of, unless no tier is left. */
+export const doneIsSure: Invariant = (path) => {
+  const { escalateBelow, tiers } = requestInput(path);
+  const { status, tools, cached, tier } = outputOf(path) as RequestOutput;
+  if (status !== "done" || cached || tools.length > 0 || escalateBelow === undefined || tier === tiers.at(-1)) return null;
+  const last = callsOf(path).at(-1)?.end?.value as CallOutput | undefined;
+  const confidence = last?.confidence ?? 0;
+  return confidence >= escalateBelow ? null : `done by "${tier}", which was sure by ${confidence}`;
+};
+
 /** With a judge nothing but uses of tools is given that it has not passed. */
 export const doneIsJudged: Invariant = (path) => {
   const { status, tools, cached } = outputOf(path) as RequestOutput;
@@ -224,6 +235,7 @@ export const ofRequests = {
   retractsOnlyWhatWasShown,
   shownTextIsVoidBeforeTheNextCall,
   doneIsAGoodAnswer,
+  doneIsSure,
   doneIsJudged,
   badAnswersChangeTheConversation,
   sameBadAnswerTwiceLeavesTheTier,
@@ -315,6 +327,24 @@ export const ofTools = {
   unknownIsDecidedByAPerson,
   modelGetsText,
 };
+
+// --- a route
+
+export const oneCallIsMadeAtMost: Invariant = (path) => (allCallsOf(path).length > 1 ? "it called twice" : null);
+
+/** The same tiers, each once: a worst case does not depend on the route. */
+export const chainKeepsItsTiers: Invariant = (path) => {
+  const { tiers } = path.input as RoutingInput;
+  const routed = (outputOf(path) as RoutingOutput).tiers;
+  return [...routed].sort().join() === [...tiers].sort().join() ? null : `${tiers} became ${routed}`;
+};
+
+export const rulesCostNothing: Invariant = (path) => {
+  const { rule, task } = path.input as RoutingInput;
+  return (rule || task) && allCallsOf(path).length > 0 ? "it called a classifier though a rule or a task had said the route" : null;
+};
+
+export const ofRoutes = { endsOnce, endSaysItsState, endLeavesNothingAsked, oneCallIsMadeAtMost, chainKeepsItsTiers, rulesCostNothing };
 
 // --- an agent
 

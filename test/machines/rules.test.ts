@@ -7,6 +7,7 @@ import { agentMachine } from "../../machines/agent.ts";
 import { breakerMachine } from "../../machines/breaker.ts";
 import { compactionMachine } from "../../machines/compaction.ts";
 import { requestMachine } from "../../machines/request.ts";
+import { routingMachine } from "../../machines/routing.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
 
@@ -15,6 +16,7 @@ const machines: { readonly [file: string]: AnyStateMachine } = {
   "breaker.ts": breakerMachine,
   "compaction.ts": compactionMachine,
   "request.ts": requestMachine,
+  "routing.ts": routingMachine,
   // Its placeholder of an agent is typed as what is relied on.
   "supervisor.ts": supervisorMachine as unknown as AnyStateMachine,
   "tool.ts": toolMachine,

@@ -1,0 +1,94 @@
+/**
+ * Rules of routing: which of an agent's rules fit an input. Pure, and the same at a replay.
+ *
+ * Patterns are in RE2's syntax (no back references, no look-around) and are matched in time that grows with the text only, so what a
+ * user writes cannot make an author's pattern take for ever.
+ *
+ *  1. Of a longer text its first {@link maxMatched} characters are looked at for a route; all of it for sensitivity.
+ */
+import { createRequire } from "node:module";
+import { EscapementError } from "../protocol/errors.ts";
+import type { Json } from "../protocol/json.ts";
+
+export type Rule = {
+  /** A pattern that is found anywhere in the text; begin it with `(?i)` for any case. */
+  readonly match?: string | undefined;
+  /** Words or phrases, in any case, of which one must stand in the text as a whole. */
+  readonly keywords?: readonly string[] | undefined;
+  /** Where the chain begins. */
+  readonly tier?: string | undefined;
+  /** The rule answers by itself, with this. */
+  readonly answer?: string | undefined;
+  /** A run that fits only reaches self-hosted models. */
+  readonly sensitive?: true | undefined;
+};
+
+export const maxMatched = 20_000;
+export const maxPattern = 1_000;
+
+type Pattern = { readonly test: (text: string) => boolean };
+const compiled = new WeakMap<Rule, Pattern>();
+
+/** Throws `invalid_request` with `path` and the way out: a pattern that is none, or a rule without a condition or an effect. */
+export function checkRule(rule: Rule, path: string): void {
+  const refused = (message: string): EscapementError =>
+    new EscapementError("invalid_request", `${path}: ${message}`, { details: { path } });
+  if (rule.match === undefined && !rule.keywords?.length) throw refused("the rule fits nothing; give it match (a pattern) or keywords");
+  if (rule.tier === undefined && rule.answer === undefined && !rule.sensitive)
+    throw refused("the rule does nothing; give it a tier, an answer, or sensitive: true");
+  if (rule.tier !== undefined && rule.answer !== undefined) throw refused("the rule has a tier and an answer; leave one out");
+  if ((rule.match?.length ?? 0) > maxPattern) throw refused(`the pattern has more than ${maxPattern} characters; make several rules of it`);
+  try {
+    patternOf(rule);
+  } catch (error) {
+    throw refused(
+      `the pattern cannot be used: ${(error as Error).message}; patterns are RE2's: without back references and look-around, and (?i) at the beginning for any case`,
+    );
+  }
+}
+
+/** The first rule that says where the chain begins, or answers: by its number from 1. */
+export function routeOf(rules: readonly Rule[], text: string): { readonly number: number; readonly rule: Rule } | undefined {
+  const looked = text.slice(0, maxMatched);
+  const index = rules.findIndex((rule) => (rule.tier !== undefined || rule.answer !== undefined) && patternOf(rule).test(looked));
+  const rule = rules[index];
+  return rule && { number: index + 1, rule };
+}
+
+export function isSensitive(rules: readonly Rule[], text: () => string): boolean {
+  const marking = rules.filter(({ sensitive }) => sensitive === true);
+  if (marking.length === 0) return false;
+  const whole = text();
+  return marking.some((rule) => patternOf(rule).test(whole));
+}
+
+/** All words of an input, wherever they stand in it. */
+export function textOf(input: Json): string {
+  if (typeof input === "string") return input;
+  if (typeof input !== "object" || input === null) return String(input);
+  return Object.values(input)
+    .map((value) => textOf(value as Json))
+    .join("\n");
+}
+
+/** Loaded by the first agent with rules: others do not pay for it. */
+let engine: typeof import("re2js") | undefined;
+
+function patternOf(rule: Rule): Pattern {
+  let pattern = compiled.get(rule);
+  if (!pattern) {
+    // `require` types as any; the package's own types describe it.
+    engine ??= createRequire(import.meta.url)("re2js") as typeof import("re2js");
+    const { RE2JS } = engine;
+    const sources = [
+      ...(rule.match === undefined ? [] : [rule.match]),
+      ...(rule.keywords?.length
+        ? [`(?i)(?:^|[^\\pL\\pN])(?:${rule.keywords.map((word) => RE2JS.quote(word)).join("|")})(?:$|[^\\pL\\pN])`]
+        : []),
+    ];
+    const programs = sources.map((source) => RE2JS.compile(source));
+    pattern = { test: (text) => programs.some((program) => program.test(text)) };
+    compiled.set(rule, pattern);
+  }
+  return pattern;
+}
