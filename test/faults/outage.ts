@@ -42,11 +42,11 @@ export type Tally = {
 export type Outage = {
   readonly way: Way;
   readonly tally: Tally;
-  /** Calls of the primary that were made while it was down. */
+  /** Calls of the primary from the healthy time before to its recovery, and those of them that were made again after a failure. */
   readonly calls: number;
-  /** Of them those that were made again after a failure. */
   readonly retries: number;
-  /** Of them those that an open breaker let through. */
+  /** Calls while it was down, and those of them that an open breaker let through. */
+  readonly callsDown: number;
   readonly probes: number;
   /** From the moment at which more than half of the primary's calls in the window had failed to the breaker's opening; below 0 where its window, which is right to a twelfth, was ahead. */
   readonly openedAfterMs: number;
@@ -172,19 +172,19 @@ export async function outage(way: Way, perSecond: number): Promise<Outage> {
   try {
     const { primary, runtime, url } = world;
     const watched = watch(runtime.breakers);
-    await (await load(url, perSecond, newTally(), after(500))).rest;
+    const [before, tally, later] = [newTally(), newTally(), newTally()];
+    await (await load(url, perSecond, before, after(500))).rest;
 
     isDown = true;
     if (way === "refused") await primary.down();
     const downAt = performance.now();
-    const tally = newTally();
     const { rest } = await load(url, perSecond, tally, after(outageMs));
     if (way === "refused") await primary.up();
     isDown = false;
     const healedAt = performance.now();
     const isClosed = (): boolean => watched.told.some(({ at, state }) => at > healedAt && state === "closed");
     const late = after(20 * breaker.cooldownMs);
-    await (await load(url, perSecond, newTally(), () => isClosed() || late())).rest;
+    await (await load(url, perSecond, later, () => isClosed() || late())).rest;
     await rest;
 
     const made = watched.asked.filter(({ at, answer }) => at >= downAt && at < healedAt && answer !== "no");
@@ -193,8 +193,9 @@ export async function outage(way: Way, perSecond: number): Promise<Outage> {
     return {
       way,
       tally,
-      calls: made.length,
-      retries: await retriesIn(runtime, tally.long),
+      calls: watched.asked.filter(({ answer }) => answer !== "no").length,
+      retries: await retriesIn(runtime, [...before.long, ...tally.long, ...later.long]),
+      callsDown: made.length,
       probes: made.filter(({ answer }) => answer === "probe").length,
       openedAfterMs: (opened?.at ?? Number.POSITIVE_INFINITY) - thresholdAt(watched, downAt),
       closedAfterMs: (closed?.at ?? Number.POSITIVE_INFINITY) - healedAt,
