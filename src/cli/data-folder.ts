@@ -6,7 +6,7 @@ import { EscapementError } from "../protocol/errors.ts";
 
 /** Makes the folder where it is missing. Throws `unavailable` when runs cannot be read and written there. */
 export function checkDataFolder({ store }: Pick<ResolvedConfig, "store">): void {
-  if ("commit" in store || store.path === ":memory:") return;
+  if ("commit" in store || "url" in store || store.path === ":memory:") return;
   const folder = dirname(store.path);
   try {
     mkdirSync(folder, { recursive: true });

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import pino from "pino";
 import { runtimeOf } from "../index.ts";
+import { sentenceOf } from "../limits/events.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import { createServer } from "../server/server.ts";
 import { localConfig } from "./local.ts";
@@ -12,7 +13,10 @@ const drainMs = 5_000;
 export async function serve({ config }: { config?: string }): Promise<void> {
   const resolved = await localConfig(config);
   const log = pino({ level: resolved.log.level }, pino.destination(2));
-  const runtime = await runtimeOf(resolved, { onError: (message, run) => log.error({ run }, message) });
+  const runtime = await runtimeOf(resolved, {
+    onError: (message, run) => log.error({ run }, message),
+    onLimit: (event) => log.warn({ event }, sentenceOf(event)),
+  });
   const page = pageFolder();
   const server = createServer(runtime, {
     ...(page !== undefined && { page }),

@@ -1,6 +1,7 @@
 /**
  * Words for what is wrong in a configuration: the key's path, the value, the way out.
- * Values under `providers` are never shown, since a key or a header may stand in any place of it by mistake.
+ * Values under `providers` and `store` are never shown, since a key, a header or an address with its password may stand in any place of
+ * them by mistake.
  */
 import { z } from "zod";
 import { EscapementError } from "../protocol/errors.ts";
@@ -37,7 +38,8 @@ function flat(issue: Issue, before: Path): { issue: Issue; path: Path }[] {
 
 /** A member of another type fits worse than one of which some keys are wrong. */
 const badness = (issues: readonly Issue[]): number =>
-  issues.length + (issues.some((issue) => issue.path.length === 0 && issue.code === "invalid_type") ? 100 : 0);
+  issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 1), 0) +
+  (issues.some((issue) => issue.path.length === 0 && issue.code === "invalid_type") ? 100 : 0);
 
 function sentence(issue: Issue, path: Path, value: unknown, known: unknown): string {
   if (issue.code === "unrecognized_keys") {
@@ -58,9 +60,9 @@ function sentence(issue: Issue, path: Path, value: unknown, known: unknown): str
 function say(value: unknown, path: Path): string {
   if (typeof value === "function") return "a function";
   if (
-    path[0] === "providers" &&
+    (path[0] === "providers" || path[0] === "store") &&
     !(typeof value === "number" || typeof value === "boolean") &&
-    !["preset", "wire"].includes(String(path.at(-1)))
+    !["preset", "wire", "schema"].includes(String(path.at(-1)))
   )
     return Array.isArray(value) ? "a list" : typeof value === "object" && value !== null ? "an object" : `a ${typeof value} (not shown)`;
   const text = JSON.stringify(value) ?? String(value);

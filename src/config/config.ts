@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -14,11 +15,14 @@ import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
 import { createProvider, presetOf } from "./providers.ts";
+import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
 import type { Environment } from "./secret.ts";
+import { type StorePlace, storeOf } from "./store.ts";
 import { type ConfiguredProvider, createTier, defaultTiers, offlineTier, servedPrices } from "./tiers.ts";
 import type { ToolGroups } from "./tool-groups.ts";
 
@@ -43,8 +47,10 @@ export type ResolvedConfig = {
   readonly tools: ToolGroups;
   readonly budgets: BudgetLimits;
   readonly features: Features;
-  /** A store, or the file of the embedded one (absolute, or `:memory:`). */
-  readonly store: Store | { readonly path: string };
+  readonly store: Store | StorePlace;
+  readonly rateLimits?: ConfiguredRateLimits;
+  readonly providerLimits: { readonly [provider: string]: LaneLimits };
+  readonly queue: Partial<LaneSettings>;
   readonly data: string;
   readonly server: {
     readonly host: string;
@@ -53,8 +59,8 @@ export type ResolvedConfig = {
     readonly apiKeys: readonly string[];
   };
   readonly log: { readonly level: "silent" | "error" | "warn" | "info" | "debug" };
-  readonly databaseURL?: string;
   readonly redisURL?: string;
+  readonly cache: CacheSettings;
 };
 
 export type LoadOptions = {
@@ -96,7 +102,9 @@ export async function resolveConfig(
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
+  const rateLimits = rateLimitsOf(config);
   const data = resolve(cwd, server.data);
+  const store = storeOf(config, { cwd, env, data });
   return {
     offline,
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
@@ -112,7 +120,10 @@ export async function resolveConfig(
     tools,
     budgets: budgetsOf(config),
     features: config.features ?? {},
-    store: storeOf(config, cwd, data),
+    store,
+    ...(rateLimits && { rateLimits }),
+    providerLimits: providerLimitsOf(config),
+    queue: queueOf(config),
     data,
     server: {
       host: server.host ?? config.server?.host ?? "127.0.0.1",
@@ -121,8 +132,8 @@ export async function resolveConfig(
       apiKeys: server.apiKeys,
     },
     log: { level: config.log?.level ?? "info" },
-    ...(server.databaseURL && { databaseURL: server.databaseURL }),
     ...(server.redisURL && { redisURL: server.redisURL }),
+    cache: cacheSettings(config.cache ?? {}, { ...server, cwd, env, store, data }),
   };
 }
 
@@ -226,12 +237,4 @@ async function ownMachines(): Promise<AgentParts["machines"]> {
     import("../../machines/request.ts"),
   ]);
   return { agent: agentMachine.version ?? "1", single: requestMachine.version ?? "1" };
-}
-
-function storeOf(config: CheckedConfig, cwd: string, data: string): Store | { readonly path: string } {
-  const { store } = config;
-  if (store && "commit" in store) return store;
-  const path = store?.path;
-  if (path === ":memory:") return { path };
-  return { path: path === undefined ? join(data, "escapement.db") : resolve(cwd, path) };
 }

@@ -37,16 +37,22 @@ export type ServerEnvironment = {
   readonly origins: readonly string[];
   readonly apiKeys: readonly string[];
   readonly data: string;
-  readonly databaseURL?: string;
   readonly redisURL?: string;
+  readonly qdrant?: { readonly url: string; readonly apiKey?: string };
 };
 
-/** Throws `invalid_request` when `PORT` is no port. */
+/** Throws `invalid_request` when `PORT` is no port or `REDIS_URL` no address. */
 export function serverOf(env: Environment): ServerEnvironment {
-  const { HOST, PORT, DATABASE_URL, REDIS_URL } = env;
+  const { HOST, PORT, REDIS_URL, QDRANT_URL, QDRANT_API_KEY } = env;
   if (PORT && !(/^\d{1,5}$/.test(PORT) && Number(PORT) <= 65_535)) {
     throw new EscapementError("invalid_request", `PORT is a number from 0 to 65535 (0 takes any free port), not ${JSON.stringify(PORT)}`, {
       details: { path: "PORT" },
+    });
+  }
+  // It may hold a password, so it is not shown.
+  if (REDIS_URL && !/^rediss?:\/\/[^/]/.test(REDIS_URL)) {
+    throw new EscapementError("invalid_request", "REDIS_URL is an address like redis://host:6379, or rediss:// for TLS", {
+      details: { path: "REDIS_URL" },
     });
   }
   return {
@@ -55,8 +61,8 @@ export function serverOf(env: Environment): ServerEnvironment {
     origins: list(env.ESCAPEMENT_ORIGINS),
     apiKeys: list(env.ESCAPEMENT_API_KEYS),
     data: env.ESCAPEMENT_DATA || ".escapement",
-    ...(DATABASE_URL && { databaseURL: DATABASE_URL }),
     ...(REDIS_URL && { redisURL: REDIS_URL }),
+    ...(QDRANT_URL && { qdrant: { url: QDRANT_URL, ...(QDRANT_API_KEY && { apiKey: QDRANT_API_KEY }) } }),
   };
 }
 

@@ -3,6 +3,9 @@
  * How an error is worded is `config-error.ts`; what the settings mean is in the files that resolve them.
  */
 import { z } from "zod";
+import type { ShadowJudge } from "../cache/shadow.ts";
+import type { Embedder } from "../embeddings/embedder.ts";
+import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -46,6 +49,14 @@ export const providerSettings = z.strictObject({
   wire: z.enum(["chat", "responses"]).optional(),
   /** Data stays with us: may be given sensitive runs. */
   self_hosted: z.boolean().optional(),
+  /** What this process may send it. */
+  limits: z
+    .strictObject({
+      requests_per_minute: positive.optional(),
+      tokens_per_minute: positive.optional(),
+      concurrent: positive.optional(),
+    })
+    .optional(),
 });
 export type ProviderSettings = z.infer<typeof providerSettings>;
 
@@ -77,6 +88,8 @@ export const tierSettings = z.strictObject({
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
   parameters: z.record(z.string(), z.json()).optional(),
   timeouts: timeouts.optional(),
+  /** The provider may keep what begins its calls alike, where that must be asked for; true. */
+  prompt_cache: z.boolean().optional(),
 });
 export type TierSettings = z.infer<typeof tierSettings>;
 
@@ -85,12 +98,17 @@ const zodType = z.custom<z.ZodType>(
   "a zod schema (a JSON file cannot hold one: use escapement.config.ts)",
 );
 
+const instructions = z
+  .string()
+  .or(z.custom<Prompt>((value) => (value as Prompt | undefined)?.kind === "prompt", "text, or a prompt made by prompt()"));
+
 const tierUse = z.strictObject({
   tier: z.string(),
-  instructions: z.string().optional(),
+  instructions: instructions.optional(),
   parameters: z.record(z.string(), z.json()).optional(),
   max_output_tokens: positive.optional(),
   timeouts: timeouts.optional(),
+  prompt_cache: z.boolean().optional(),
 });
 
 /** An agent as data, or what `agent()` made of it. */
@@ -98,7 +116,7 @@ const agentSettings = z.strictObject({
   kind: z.literal("agent").optional(),
   name: z.string(),
   description: z.string().optional(),
-  instructions: z.string().optional(),
+  instructions: instructions.optional(),
   tiers: z.array(z.string().or(tierUse)).min(1).optional(),
   tools: z.array(z.string()).optional(),
   input: zodType.optional(),
@@ -117,6 +135,24 @@ const agentSettings = z.strictObject({
     .optional(),
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
   degraded: z.string().optional(),
+  context: z
+    .strictObject({
+      keep_turns: z.int().min(1).max(1_000).optional(),
+      max_tokens: positive.optional(),
+      summarise: z.strictObject({ tier: z.string(), max_output_tokens: z.int().min(16).optional() }).optional(),
+    })
+    .optional(),
+  prompt_cache: z.boolean().optional(),
+  cache: z
+    .strictObject({
+      exact: z.strictObject({ ttl_ms: positive.optional(), stale_ms: z.int().min(0).optional() }).optional(),
+      semantic: z.strictObject({ mode: z.enum(["on", "shadow"]), threshold: z.number().min(0.5).max(1).optional() }).optional(),
+      version: z.string().min(1).max(200).optional(),
+      tags: z.array(z.string().min(1).max(200)).max(20).optional(),
+      scope: z.enum(["tenant", "user"]).optional(),
+      single_flight: z.boolean().optional(),
+    })
+    .optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   supervision: z
     .strictObject({
@@ -129,6 +165,7 @@ const agentSettings = z.strictObject({
     .optional(),
   confirm_above_microusd: z.number().min(0).max(9_000_000_000_000).optional(),
   bounds: z.enum(["cut", "strict"]).optional(),
+  priority: z.enum(["realtime", "batch"]).optional(),
   machine: z.string().optional(),
 });
 
@@ -136,6 +173,29 @@ const agentSettings = z.strictObject({
 const microusd = z.number().positive().max(9_000_000_000_000);
 const count = z.int().positive();
 const perDay = z.strictObject({ per_day_microusd: microusd.optional(), per_day_tokens: count.optional(), per_day_calls: count.optional() });
+
+const embedderSettings = z.strictObject({
+  model: z.string().min(1).optional(),
+  base_url: z.string().optional(),
+  api_key: secretSchema.optional(),
+  dimensions: positive.optional(),
+  usd_per_mtok: usd.optional(),
+  threshold: z.number().min(0.5).max(1).optional(),
+  /** Texts stay with us: may be given those of sensitive runs. */
+  self_hosted: z.boolean().optional(),
+});
+export type EmbedderSettings = z.infer<typeof embedderSettings>;
+
+/** What callers may do a minute; what is left out has no limit. */
+const plan = z.strictObject({
+  requests_per_minute: positive.optional(),
+  tokens_per_minute: positive.optional(),
+  /** Of a key, over all the users that it names. */
+  per_key: z.strictObject({ requests_per_minute: positive.optional(), tokens_per_minute: positive.optional() }).optional(),
+  /** Its calls go first where a provider is busy. Default: every plan but `free` is. */
+  paid: z.boolean().optional(),
+});
+export type PlanSettings = z.infer<typeof plan>;
 
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
@@ -156,9 +216,45 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   features: z.record(name, z.strictObject({ plans: z.array(name).min(1).optional() })).optional(),
+  rate_limits: z
+    .strictObject({
+      /** Beside `free` and `pro`, which it may change. */
+      plans: z.record(name, plan).optional(),
+      /** Of callers that bring no plan; `free`. */
+      default_plan: name.optional(),
+      /** What holds while Redis does not answer: nothing is admitted, or each process admits a share of each limit. */
+      on_redis_failure: z.union([z.literal("closed"), z.strictObject({ share: z.number().positive().max(1) })]).optional(),
+    })
+    .optional(),
+  /** Calls that wait because a provider is busy. */
+  queue: z
+    .strictObject({ length: positive.max(100_000).optional(), wait_ms: positive.optional(), aging_ms: positive.optional() })
+    .optional(),
   store: z
     .custom<Store>((value) => hasMethods(value, "commit", "close"))
     .or(z.strictObject({ path: z.string().min(1).optional() }))
+    .or(
+      z.strictObject({
+        url: secretSchema,
+        schema: z
+          .string()
+          .regex(/^[a-z_][a-z0-9_]{0,62}$/, "a name of lower-case letters, digits and underscores")
+          .optional(),
+      }),
+    )
+    .optional(),
+  cache: z
+    .strictObject({
+      memory_entries: positive.optional(),
+      memory_bytes: positive.optional(),
+      file_bytes: positive.optional(),
+      embedder: z
+        .custom<Embedder>((value) => hasMethods(value, "embed", "close"))
+        .or(z.literal("local"))
+        .or(embedderSettings)
+        .optional(),
+      judge: z.custom<ShadowJudge>((value) => typeof value === "function", "a function").optional(),
+    })
     .optional(),
   prices: z.record(z.string().regex(/^[^/]+\/.+$/, 'a key "provider/model" or "provider/*"'), priceSetting).optional(),
   server: z

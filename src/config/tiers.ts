@@ -7,6 +7,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, Timeouts } from "../providers/provider.ts";
 import type { Price, PriceOf, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
+import { instructed } from "./instructions.ts";
 import type { Preset, TierSettings } from "./schema.ts";
 
 /**
@@ -103,15 +104,18 @@ export function createTier(
     // `z.json()` has checked it.
     ...(settings.parameters && { parameters: settings.parameters as { readonly [key: string]: Json } }),
     timeouts: timeoutsFrom(settings.timeouts ?? {}, timeoutsOf(stream)),
+    ...(settings.prompt_cache === false && { promptCache: false }),
   };
 }
 
 /** A tier as one agent uses it. */
 export function usedTier(tier: TierSpec, use: TierUse): TierSpec {
-  const { instructions, parameters, max_output_tokens, timeouts = {} } = use;
+  const { instructions, parameters, max_output_tokens, timeouts = {}, prompt_cache } = use;
+  const { promptCache, ...rest } = tier;
   return {
-    ...tier,
-    ...(instructions !== undefined && { instructions }),
+    ...rest,
+    ...((prompt_cache ?? promptCache) === false && { promptCache: false }),
+    ...(instructions !== undefined && instructed(instructions)),
     ...(parameters && { parameters: { ...tier.parameters, ...parameters } }),
     ...(max_output_tokens !== undefined && { maxOutputTokens: Math.min(max_output_tokens, tier.maxOutputTokens) }),
     timeouts: timeoutsFrom(timeouts, tier.timeouts),

@@ -3,8 +3,10 @@
  * ({@link AgentSpec}: plain JSON, stored once a version under its hash).
  */
 import type { z } from "zod";
+import type { ContextPolicy } from "../../machines/context.ts";
 import type { Backoff, Judge } from "../../machines/request-policy.ts";
 import type { Supervision } from "../../machines/supervision.ts";
+import type { Prompt, PromptRef } from "../prompts/prompt.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
@@ -17,11 +19,12 @@ export type TierUse = {
   /** Name of a tier in the configuration. */
   readonly tier: string;
   /** Instead of the agent's instructions. */
-  readonly instructions?: string | undefined;
+  readonly instructions?: string | Prompt | undefined;
   /** Further parameters in the provider's own words, over the tier's. */
   readonly parameters?: { readonly [key: string]: Json } | undefined;
   readonly max_output_tokens?: number | undefined;
   readonly timeouts?: TimeoutsInput | undefined;
+  readonly prompt_cache?: boolean | undefined;
 };
 
 /** Milliseconds; what is left out is the tier's. */
@@ -37,8 +40,8 @@ export type AgentOptions = {
   /** `[a-z][a-z0-9-]{0,63}`. */
   readonly name: string;
   readonly description?: string;
-  /** The system prompt. */
-  readonly instructions?: string;
+  /** The system prompt: text, or what `prompt()` made, whose slots are members of the run's input. */
+  readonly instructions?: string | Prompt;
   /** Tiers of the configuration, in order of preference: the fallback chain. Default: all configured tiers. */
   readonly tiers?: readonly (string | TierUse)[];
   /** Names of tool groups. Together at most 10 tools. */
@@ -65,6 +68,12 @@ export type AgentOptions = {
   readonly judge?: Judge;
   /** Given, marked `degraded`, when no tier answered. */
   readonly degraded?: string;
+  /** What of a conversation is kept when it grows too long: the last `keep_turns` turns, `max_tokens` input tokens at most, the rest summarised. */
+  readonly context?: ContextOptions;
+  /** The provider may keep what begins its calls alike, where that must be asked for; true. */
+  readonly prompt_cache?: boolean;
+  /** Answers that are kept and given again, and calls that are shared. Default: none. */
+  readonly cache?: CacheOptions;
   /** Tools of one turn that run at once; 4. */
   readonly parallel_tools?: number;
   /** What follows a failed part of a run; by default a failed step fails the run, and a failed tool is told to the model. */
@@ -73,8 +82,15 @@ export type AgentOptions = {
   readonly confirm_above_microusd?: number;
   /** `strict`: refused when its machine could ask for more than its limits allow, so that no limit ever cuts it short. */
   readonly bounds?: "cut" | "strict";
+  /** Its calls wait behind those of `realtime` agents where a provider is busy; `realtime`. */
+  readonly priority?: "realtime" | "batch";
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
+};
+
+export type ContextOptions = Omit<ContextPolicy, "summarise"> & {
+  /** A tier that summarises what goes; tokens of a summary at most, 512. Without it, what goes is dropped. */
+  readonly summarise?: { readonly tier: string; readonly max_output_tokens?: number | undefined } | undefined;
 };
 
 /** One step of a fallback chain, resolved: which model of which provider at which price. */
@@ -92,6 +108,9 @@ export type TierSpec = {
   readonly timeouts: Timeouts;
   /** Instead of the agent's. */
   readonly instructions?: string;
+  /** Where they come from. */
+  readonly prompt?: PromptRef;
+  readonly promptCache?: false;
 };
 
 /** Every tier that a machine of this agent may name. */
@@ -122,15 +141,48 @@ export type AgentToolSpec = {
   readonly approval: boolean;
 };
 
+/** What of an agent's answers is kept, for whom and how long. See docs/caching.md. */
+export type CacheOptions = {
+  /** The same question: fresh for `ttl_ms` (1 hour), given for `stale_ms` more (24 hours) when no model answers. */
+  readonly exact?: { readonly ttl_ms?: number; readonly stale_ms?: number };
+  /**
+   * A question that means the same; answers are kept as `exact` says. `shadow` serves nothing and measures what it would have served.
+   * `threshold` is the embedder's where it is left out.
+   */
+  readonly semantic?: { readonly mode: "on" | "shadow"; readonly threshold?: number };
+  /** What answers are made from: raise it, and all earlier ones are left behind. */
+  readonly version?: string;
+  /** By which entries are purged when what they were made from changes. */
+  readonly tags?: readonly string[];
+  /** Who is given an answer: the user who had it (default), or every user of the tenant. */
+  readonly scope?: "tenant" | "user";
+  /** Identical calls that are under way at once share one. */
+  readonly single_flight?: boolean;
+};
+
+export type CachingSpec = {
+  readonly answers?: {
+    readonly ttlMs: number;
+    readonly staleMs: number;
+    readonly semantic?: { readonly mode: "on" | "shadow"; readonly threshold?: number };
+  };
+  readonly version: string;
+  readonly tags: readonly string[];
+  readonly scope: "tenant" | "user";
+  readonly singleFlight?: true;
+};
+
 export type AgentSpec = {
   readonly name: string;
   readonly description: string;
+  /** With slots where its prompt has variables. */
   readonly instructions: string;
+  readonly prompt?: PromptRef;
   /** `name@revision`. */
   readonly machine: string;
   /** The fallback chain. */
   readonly tiers: readonly TierSpec[];
-  /** Tiers that its machines call beside the chain: the judge's. */
+  /** Tiers that its machines call beside the chain: the judge's, the one that summarises. */
   readonly helpers?: readonly TierSpec[];
   readonly tools: readonly AgentToolSpec[];
   readonly limits: Limits;
@@ -147,9 +199,15 @@ export type AgentSpec = {
   readonly judge?: Judge;
   readonly degraded?: string;
   readonly supervision?: Supervision;
+  /** Its requests look answers up and keep them. */
+  readonly cache?: true;
+  readonly caching?: CachingSpec;
   /** Micro-dollars. */
   readonly confirmAbove?: number;
+  readonly context?: ContextPolicy;
+  readonly promptCache?: false;
   readonly parallelTools: number;
+  readonly priority?: "batch";
 };
 
 export type Agent = AgentOptions & { readonly kind: "agent" };

@@ -5,12 +5,14 @@
 import * as Effect from "effect/Effect";
 import type { z } from "zod";
 import type { CallInput, CallOutput, WorkError } from "../../machines/work.ts";
+import type { CallGate } from "../limits/call-gate.ts";
 import type { Health } from "../limits/health.ts";
+import type { Entered, Pass } from "../limits/provider-lane.ts";
 import type { RetryBudget } from "../limits/retry-budget.ts";
 import { costNano, worstCase } from "../money/prices.ts";
 import { isSameModel } from "../money/served-model.ts";
 import { countText } from "../money/tokens.ts";
-import type { ErrorCode } from "../protocol/errors.ts";
+import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
@@ -19,6 +21,7 @@ import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
 import type { Account } from "./run.ts";
 import { looseJson, maxProblemLength, parseAnswer } from "./structured.ts";
+import { refusedLength } from "./too-long.ts";
 import { type Complaints, type Validator, validate } from "./validator.ts";
 
 export type CallDeps = {
@@ -27,6 +30,8 @@ export type CallDeps = {
   /** How the answers of a tier to an agent fare in their checks: a breaker of its own, since the provider is well (FAULTS E09). */
   readonly answers: Health;
   readonly retries: RetryBudget;
+  /** Limits of callers and providers, before a call is sent. */
+  readonly gate: CallGate;
   /** The schema that validates a structured answer of this agent. */
   readonly answerSchema: (spec: AgentSpec) => z.ZodType | undefined;
   readonly validatorsOf: (spec: AgentSpec) => readonly Validator[];
@@ -41,6 +46,17 @@ const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "inte
 /** More characters than this a token, and the output is counted while it streams: it may have passed its hold. */
 const charsPerToken = 8;
 
+const breakerOpen = (provider: Provider, tier: TierSpec, call: string): WorkError & ErrorBody => ({
+  code: "provider_unavailable",
+  message: `the breaker of ${provider.name}/${tier.model} is open`,
+  retryable: false,
+  call,
+  shown: 0,
+  details: { reason: "breaker", provider: provider.name },
+});
+
+const tokensOf = (account: Account | undefined): number => (account ? account.inputTokens + account.outputTokens : 0);
+
 /** A call on its way; {@link Call.account} says at any time what it has cost. */
 export class Call {
   private readonly deps: CallDeps;
@@ -50,9 +66,12 @@ export class Call {
   private readonly tier: TierSpec;
   private readonly provider: Provider;
   private readonly key: string;
+  private readonly isProbe: boolean;
+  private readonly askedAt: number;
+  /** When it was sent, after what it had to wait for. */
+  private startedAt: number;
   /** Of its answer's breaker; none where an answer cannot be wrong. */
   private readonly answerKey: string | undefined;
-  private readonly startedAt: number;
   private firstAt: number | undefined;
   private text = "";
   private reasoning = "";
@@ -95,14 +114,7 @@ export class Call {
     const pass = deps.health.ask(key);
     if (pass === "no") {
       if (answerKey !== undefined) deps.answers.report(answerKey, "neutral");
-      return {
-        code: "provider_unavailable",
-        message: `the breaker of ${provider.name}/${tier.model} is open`,
-        retryable: false,
-        call,
-        shown: 0,
-        details: { reason: "breaker", provider: provider.name },
-      };
+      return breakerOpen(provider, tier, call);
     }
     if (!deps.retries.take(provider.name, input.retry)) {
       if (pass === "probe") deps.health.report(key, "neutral");
@@ -116,14 +128,14 @@ export class Call {
         details: { reason: "retry_budget", provider: provider.name },
       };
     }
-    return new Call(deps, work, report, { input, tier, provider, key, answerKey });
+    return new Call(deps, work, report, { input, tier, provider, key, answerKey, isProbe: pass === "probe" });
   }
 
   private constructor(
     deps: CallDeps,
     work: Work,
     report: Reporter,
-    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string; answerKey: string | undefined },
+    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string; answerKey: string | undefined; isProbe: boolean },
   ) {
     this.deps = deps;
     this.work = work;
@@ -134,40 +146,88 @@ export class Call {
     this.key = found.key;
     this.answerKey = found.answerKey;
     this.isHeld = work.spec.stream === "checked" && found.input.for === "answer";
-    this.startedAt = deps.clock();
+    this.isProbe = found.isProbe;
+    this.askedAt = deps.clock();
+    this.startedAt = this.askedAt;
   }
 
   readonly effect: Effect.Effect<Outcome> = Effect.suspend(() =>
     Effect.callback<Outcome>((resume) => {
-      this.begun = true;
-      const abort = this.provider.stream(this.request(), (element) => {
-        try {
-          take(element);
-        } catch (error) {
-          abort();
-          const message = `reading the answer failed: ${error instanceof Error ? error.message : String(error)}`;
-          resume(Effect.succeed(this.failed({ code: "internal", message, retryable: false })));
-        }
+      let stop = (): void => {};
+      const entering = this.enter((entered) => {
+        if ("error" in entered) resume(Effect.succeed(this.refused(entered.error)));
+        else stop = this.begin(entered.pass, resume);
       });
-      const take = (element: ProviderElement): void => {
-        if (element.type === "end") {
-          resume(this.ended(element));
-          return;
-        }
-        this.take(element);
-        if (this.isWithinHold()) return;
-        abort();
-        this.deps.health.report(this.key, "neutral");
-        const message = "the output passed what was reserved for it and was cut; raise max_output_tokens or the budget, or ask for less";
-        resume(Effect.succeed(this.failed({ code: "truncated", message, retryable: false })));
-      };
       return Effect.sync(() => {
-        abort();
-        this.deps.health.report(this.key, "neutral");
+        entering();
+        stop();
+        if (this.begun || this.isProbe) this.deps.health.report(this.key, "neutral");
         this.judged("neutral");
       });
     }),
   );
+
+  /** Waits for what limits the call, if anything does. */
+  private enter(tell: (entered: Entered) => void): () => void {
+    const { tier, work } = this;
+    const call = {
+      who: work.who,
+      model: tier.model,
+      isBatch: work.spec.priority === "batch",
+      tokens: () => this.countedInput() + work.maxTokens,
+      // A timer may be a millisecond early, and then the deadline would not be over.
+      waitMs: work.remainingMs + 2,
+    };
+    return this.deps.gate.enter(tier.provider, call, (entered) => {
+      // While it waited the breaker may have opened.
+      if ("pass" in entered && entered.pass.waited && !this.isProbe && this.deps.health.state(this.key) !== "closed") {
+        entered.pass.end({ usedTokens: () => 0 });
+        tell({ error: breakerOpen(this.provider, tier, callId(work.ask.ordinal)) });
+      } else tell(entered);
+    });
+  }
+
+  /** Streams; the result stops it, what it told last ends it. */
+  private begin(pass: Pass, tell: (outcome: Effect.Effect<Outcome>) => void): () => void {
+    this.begun = true;
+    this.startedAt = this.deps.clock();
+    const fail = (error: WorkError): void => {
+      const outcome = this.failed(error);
+      pass.end({ usedTokens: () => tokensOf(outcome.account) });
+      tell(Effect.succeed(outcome));
+    };
+    const abort = this.provider.stream(this.request(), (element) => {
+      try {
+        take(element);
+      } catch (error) {
+        abort();
+        const message = `reading the answer failed: ${error instanceof Error ? error.message : String(error)}`;
+        fail({ code: "internal", message, retryable: false });
+      }
+    });
+    const take = (element: ProviderElement): void => {
+      if (element.type === "end") {
+        pass.end({ usedTokens: () => tokensOf(this.chargedFor(element)), limits: element.limits, error: element.error });
+        tell(this.ended(element));
+        return;
+      }
+      this.take(element);
+      if (this.isWithinHold()) return;
+      abort();
+      this.deps.health.report(this.key, "neutral");
+      const message = "the output passed what was reserved for it and was cut; raise max_output_tokens or the budget, or ask for less";
+      fail({ code: "truncated", message, retryable: false });
+    };
+    return () => {
+      abort();
+      pass.end({ usedTokens: () => tokensOf(this.account()) });
+    };
+  }
+
+  private refused(error: WorkError): Outcome {
+    if (this.isProbe) this.deps.health.report(this.key, "neutral");
+    return this.failed(error);
+  }
 
   /** What it has cost up to here, for a call that was stopped or whose provider did not say. */
   account(): Account {
@@ -277,9 +337,11 @@ export class Call {
   private failed(error: WorkError, end?: ProviderEnd): Outcome {
     this.judged("neutral");
     if (end) this.deps.health.report(this.key, unhealthy.has(error.code as ErrorCode) ? "failed" : "neutral");
-    const overdue = this.deps.clock() - this.startedAt >= this.work.remainingMs;
+    const overdue = this.deps.clock() - this.askedAt >= this.work.remainingMs;
+    const numbers = error.code === "context_too_long" ? refusedLength(this.input, this.work.spec, this.provider) : undefined;
     const value: WorkError = {
       ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
+      ...(numbers && !overdue && { details: { ...error.details, ...numbers } }),
       call: callId(this.work.ask.ordinal),
       shown: this.isHeld ? 0 : this.text.length,
       ...(this.work.spec.onCut && !this.isHeld && this.text !== "" && { text: this.text }),
@@ -364,6 +426,7 @@ export class Call {
     const { input, tier, work } = this;
     const instructions = instructionsOf(input, work.spec);
     const tools = visibleTools(work.spec, input.tools);
+    const remainingMs = work.remainingMs - (this.startedAt - this.askedAt);
     return {
       model: tier.model,
       ...(instructions !== "" && { instructions }),
@@ -372,8 +435,12 @@ export class Call {
       maxOutputTokens: work.maxTokens,
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
       stream: tier.stream,
+      // What a machine asks beside the answer begins otherwise each time.
+      ...(input.for === "answer" &&
+        tier.promptCache !== false &&
+        work.spec.promptCache !== false && { promptCache: { key: work.spec.name } }),
       ...(tier.parameters && { parameters: tier.parameters }),
-      timeouts: work.remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, work.remainingMs) } : tier.timeouts,
+      timeouts: remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, remainingMs) } : tier.timeouts,
     };
   }
 }

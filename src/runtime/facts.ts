@@ -11,6 +11,7 @@ import { askId, callId, toolId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Usage } from "../protocol/run.ts";
 import type { AgentSpec } from "./agent.ts";
+import { promptVersionOf } from "./instructions.ts";
 import { tierOf } from "./reserve.ts";
 import type { Account, ActorFact, Ask, AskOf } from "./run.ts";
 
@@ -38,6 +39,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
   switch (ask.kind) {
     case "call": {
       const input = ask.input;
+      const version = promptVersionOf(input, spec);
       return {
         type: "call.started",
         ...base,
@@ -47,6 +49,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
         model: modelOf(input, spec),
         tier: input.tier,
         attempt: input.attempt,
+        ...(version !== undefined && { prompt: version }),
       };
     }
     case "tool": {
@@ -182,6 +185,7 @@ function callFinished(
     ...(output.tools?.length && { tools: output.tools }),
     model,
     ...charged,
+    ...(output.shared && { cached: true }),
   };
 }
 

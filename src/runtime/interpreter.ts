@@ -5,6 +5,8 @@
 import * as Cause from "effect/Cause";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
+import type { Answers } from "../cache/answers.ts";
+import type { Limited } from "../limits/rate-limits.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { AgentSpec } from "./agent.ts";
@@ -18,6 +20,8 @@ export type Work = {
   readonly ask: Ask;
   readonly spec: AgentSpec;
   readonly sensitive: boolean;
+  /** Whose run it is, for limits and caches. */
+  readonly who: Limited;
   /** Output tokens that the grant allows; 0 for work without money. */
   readonly maxTokens: number;
   /** Nano-dollars that may be charged at most. */
@@ -51,14 +55,24 @@ export interface Interpreter {
 }
 
 /** Performs work for real. Each piece is an Effect on a fiber of its own; a stop interrupts it. */
-export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined }): Interpreter {
+export function createInterpreter(
+  deps: CallDeps & { readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined; readonly cache?: Answers | undefined },
+): Interpreter {
+  const { cache } = deps;
   return {
     perform(work, report) {
       if (work.ask.kind === "call") {
-        if (work.ask.input.cached) return free(Effect.succeed(failure("unavailable", "the cache no longer has this answer")), report);
-        const call = Call.of(deps, work, work.ask.input, report);
-        if (call instanceof Call) return { stop: run(call.effect, report), account: () => call.account() };
-        return free(Effect.succeed({ ok: false, value: call }), report);
+        const { input } = work.ask;
+        if (input.cached)
+          return (
+            cache?.replay(work, input.cached, report) ?? free(Effect.succeed(failure("unavailable", "this process has no cache")), report)
+          );
+        const start = (to: Reporter): Performing => {
+          const call = Call.of(deps, work, input, to);
+          if (call instanceof Call) return { stop: run(call.effect, to), account: () => call.account() };
+          return free(Effect.succeed({ ok: false, value: call }), to);
+        };
+        return cache && work.spec.caching?.singleFlight ? cache.share(work, report, start) : start(report);
       }
       if (work.ask.kind === "tool") {
         const { name } = work.ask.input;
@@ -66,8 +80,16 @@ export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: Age
         if (!tool) return free(Effect.succeed(failure("tool_not_found", `there is no tool "${name}" in this process`)), report);
         return free(performTool(tool, work, work.ask.input.input, report, deps.clock), report);
       }
-      // No cache is configured: a lookup finds nothing, and nothing is kept.
-      return free(Effect.succeed({ ok: true, value: work.ask.kind === "lookup" ? { hit: null } : null }), report);
+      const { ask } = work;
+      if (ask.kind === "lookup") {
+        const found = Effect.promise(async () => (cache ? await cache.lookup(work, ask.input) : { hit: null }));
+        return free(
+          Effect.map(found, (value) => ({ ok: true, value })),
+          report,
+        );
+      }
+      if (ask.kind === "remember") cache?.remember(work, ask.input);
+      return free(Effect.succeed({ ok: true, value: null }), report);
     },
   };
 }

@@ -18,6 +18,7 @@ import type { Json } from "../protocol/json.ts";
 import type { InputKind, RunStatus } from "../protocol/run.ts";
 import {
   type AskEntry,
+  type CallRow,
   type Close,
   type EntryResult,
   type Grant,
@@ -30,6 +31,7 @@ import {
   type TurnEntry,
 } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
+import { callRow } from "./call-row.ts";
 import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
@@ -79,6 +81,8 @@ class Open {
   hushed = false;
   /** A call that an earlier owner had begun. */
   lost: OpenAsk | undefined;
+  /** A call to a further tier, after the one before had failed. Not known of a call that an earlier owner had begun. */
+  fellBack = false;
   /** Refused by the ledger: it was never started, so it has no end to tell of. */
   denied = false;
   /** Cancels the timer of a wait. */
@@ -115,6 +119,8 @@ export class OwnedRun {
   private limitNano: number;
   private status: RunStatus;
   private inspected: InspectionEvent[] = [];
+  /** Calls that the turn in hand settles. */
+  private calls: CallRow[] = [];
   private lastAnswer: { ordinal: number; text: string } | null = null;
 
   constructor(record: OwnedRecord, spec: AgentSpec, make: (observe?: (event: InspectionEvent) => void) => LiveRun, deps: OwnedRunDeps) {
@@ -331,6 +337,7 @@ export class OwnedRun {
     const iso = new Date(this.info.createdAt + at).toISOString();
     const facts: NewFact[] = [];
     const closes: Close[] = [];
+    this.calls = [];
 
     if (input.type === "start") {
       facts.push({ type: "run.started", at: iso, actor: "run" });
@@ -350,6 +357,8 @@ export class OwnedRun {
     for (const fact of turn.facts) {
       facts.push(this.completed(fact as NewFact, iso));
       // Void for whoever saw it, so no output either.
+      if (fact.type === "request.fell_back")
+        for (const ask of turn.asks) if (ask.kind === "call" && askerOf(ask) === fact.actor) this.of(ask.ordinal).fellBack = true;
       if (fact.type === "retract" && this.lastAnswer && fact.call === callId(this.lastAnswer.ordinal)) this.lastAnswer = null;
     }
     for (const { ask, error } of turn.refused) {
@@ -391,6 +400,7 @@ export class OwnedRun {
       facts: facts.map((fact) => JSON.stringify(fact)),
       asks: turn.asks.map((ask) => this.askEntry(ask, now, iso)),
       closes,
+      ...(this.calls.length > 0 && { calls: this.calls }),
       ...(input.type === "message" && { consumes: input.nonce }),
       ...raised,
       status: this.status,
@@ -421,6 +431,7 @@ export class OwnedRun {
       const served = account && servedFact(ask, this.spec, iso, account.model);
       if (served) facts.push(served);
     }
+    if (fact) this.count(ask, fact, account);
     if (fact && ask.kind === "call") this.keepText(ask, typeof fact.text === "string" ? fact.text : "");
     this.forget(ask.ordinal);
   }
@@ -433,6 +444,7 @@ export class OwnedRun {
       const { value, account } = lostCall(ask.ordinal, lost.holdNano ?? 0, lost.maxTokens ?? 0, lost.holdTokens);
       const fact = endedFact(ask, this.spec, iso, { ok: false, value, account });
       if (fact) facts.push(fact, { type: "retract", at: iso, actor: fact.actor, call: callId(ask.ordinal), reason: "lost" });
+      if (fact) this.count(ask, fact, account);
       closes.push(closed(ask.ordinal, account));
       this.add(account);
       this.forget(ask.ordinal);
@@ -448,8 +460,15 @@ export class OwnedRun {
     this.add(account);
     const fact = open?.denied ? null : stoppedFact(ask, this.spec, iso, account, text);
     if (fact) facts.push(fact);
+    if (fact) this.count(ask, fact, account);
     if (ask.kind === "call") this.keepText(ask, text);
     this.forget(ask.ordinal);
+  }
+
+  private count(ask: Ask, fact: NewFact, account: Account | undefined): void {
+    if (ask.kind !== "call") return;
+    const fellBack = this.open.get(ask.ordinal)?.fellBack ?? false;
+    this.calls.push(callRow(ask, this.spec, fact, account, this.info.createdAt + this.lastAt, fellBack));
   }
 
   private keepText(ask: AskOf<"call">, text: string): void {
@@ -500,6 +519,7 @@ export class OwnedRun {
       ...(error && { error }),
       ...(end.tier !== undefined && { tier: end.tier }),
       ...(end.cached && { cached: true }),
+      ...(end.history && { history: end.history as unknown as Json }),
     };
     return {
       type: "run.finished",
@@ -619,6 +639,7 @@ export class OwnedRun {
         ask,
         spec: this.spec,
         sensitive: this.info.sensitive === true,
+        who: this.info,
         maxTokens: grant.maxTokens,
         holdNano: grant.holdNano,
         remainingMs: this.deadline - this.deps.scheduler.now(),

@@ -5,7 +5,7 @@
 import { type ErrorBody, errorBody } from "../protocol/errors.ts";
 import { askId, callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
-import type { Close, RunProgress, RunRecord, TurnEntry } from "../stores/store.ts";
+import type { CallRow, Close, RunProgress, RunRecord, TurnEntry } from "../stores/store.ts";
 import { type NewFact, usageOf } from "./facts.ts";
 
 /** In the place of the hash of a turn: no machine took it, so none is held against it at replay. */
@@ -21,6 +21,7 @@ export function lastTurn(
   const base = { at: iso, actor: "run" };
   const facts: NewFact[] = [];
   const closes: Close[] = [];
+  const rows: CallRow[] = [];
   let { outputTokens, estimated } = record.progress;
   for (const { ordinal, kind, denied, holdNano = 0, maxTokens = 0, holdTokens = 0 } of record.open) {
     const isCall = kind === "call" && denied === undefined;
@@ -40,6 +41,7 @@ export function lastTurn(
         duration_ms: 0,
       });
       facts.push({ type: "retract", ...base, call: callId(ordinal), reason: "lost" });
+      rows.push(lostRow(ordinal, record.info.createdAt + at, holdNano, maxTokens));
     } else if (kind === "ask") facts.push({ type: "input.resolved", ...base, id: askId(ordinal), by: "cancel", answer: null });
   }
   const error: ErrorBody = errorBody("cancelled", reason ?? "the run was quarantined, and an operator ended it");
@@ -70,8 +72,27 @@ export function lastTurn(
     facts: facts.map((fact) => JSON.stringify(fact)),
     asks: [],
     closes,
+    calls: rows,
     status: "cancelled",
     progress,
   };
   return { entry, facts };
 }
+
+/** What it was asked is in the machine alone: neither its tier nor its model is known here. */
+const lostRow = (ordinal: number, endedAt: number, costNano: number, outputTokens: number): CallRow => ({
+  ordinal,
+  endedAt,
+  attempt: 1,
+  retry: false,
+  fellBack: false,
+  cached: false,
+  inputTokens: 0,
+  cachedTokens: 0,
+  outputTokens,
+  costNano,
+  savedNano: 0,
+  estimated: true,
+  finish: "lost",
+  error: "interrupted",
+});

@@ -39,6 +39,8 @@ export type OutcomeInput = {
 /** What performing work took. Money in nano-dollars, times in ms. */
 export type Account = {
   readonly costNano: number;
+  /** What an answer from a cache would have cost. */
+  readonly savedNano?: number;
   readonly inputTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;

@@ -10,8 +10,16 @@ import { agentMachine } from "../../machines/agent.ts";
 import type { BreakerInput } from "../../machines/breaker.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
+import type { Answers, CacheCounts } from "../cache/answers.ts";
+import type { Purge } from "../cache/cache.ts";
 import type { Channel } from "../channels/channel.ts";
+import { CallGate } from "../limits/call-gate.ts";
+import type { LimitEvent } from "../limits/events.ts";
 import { Health } from "../limits/health.ts";
+import type { Limiter } from "../limits/limiter.ts";
+import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
+import { ProviderLimits } from "../limits/provider-limits.ts";
+import { type RateLimit, type RateLimitSettings, RateLimits } from "../limits/rate-limits.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../limits/retry-budget.ts";
 import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
 import type { Budget } from "../protocol/budget.ts";
@@ -25,9 +33,19 @@ import type { Message } from "../protocol/messages.ts";
 import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
+import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
 import { damaged } from "../stores/damage.ts";
-import type { EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
+import {
+  type Correction,
+  correctionWords,
+  type EntryResult,
+  type Idempotency,
+  type InboxMessage,
+  type RunInfo,
+  type RunRecord,
+  type Store,
+} from "../stores/store.ts";
 import type { AgentOptions, AgentSpec, PriceOf } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
@@ -36,8 +54,10 @@ import { estimate } from "./estimate.ts";
 import { factOf } from "./facts.ts";
 import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
+import { definitionOf, withInput } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
+import { auditPrompts, type PromptAudit } from "./prompt-audit.ts";
 import { eachEvent, readEvents } from "./reader.ts";
 import { bodyOf, feed, turnsOf } from "./recovery.ts";
 import { reserving } from "./reserve.ts";
@@ -45,6 +65,7 @@ import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
 import type { Tool } from "./tool.ts";
+import { usageReport } from "./usage.ts";
 import type { Validator } from "./validator.ts";
 import { type Caller, isVisible, visibleTo } from "./visibility.ts";
 import { supervise } from "./work-logic.ts";
@@ -74,6 +95,13 @@ export type RuntimeOptions = {
   /** Of models that are served in place of a tier's; without it they cost what the tier's do. */
   readonly priceOf?: PriceOf;
   readonly features?: Features;
+  /** What callers may do a minute. Without it nobody is limited. */
+  readonly rateLimits?: RateLimitSettings & { readonly limiter: Limiter };
+  /** By provider, what it may be sent; and the queue for what must wait. */
+  readonly providerLimits?: { readonly [provider: string]: LaneLimits };
+  readonly queue?: Partial<Pick<LaneSettings, "length" | "waitMs" | "agingMs">>;
+  /** Told once when a limit of a provider is nearly reached or its account used up. */
+  readonly onLimit?: (event: LimitEvent) => void;
   /** Runs that may live in this process at once; 20,000. More are refused with `overloaded`. */
   readonly maxRuns?: number;
   /** UTF-8 bytes of a run's input as JSON; 4 MiB. */
@@ -82,6 +110,8 @@ export type RuntimeOptions = {
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
   readonly channel: Channel;
+  /** Without one nothing is looked up, kept or shared. Closed with the runtime. */
+  readonly cache?: Answers;
   /** Only reads and replays: takes no lease, takes over no run, accepts none. */
   readonly passive?: boolean;
   /** Called when the runtime has closed: ends what was started for it. */
@@ -93,10 +123,16 @@ export type RuntimeOptions = {
   readonly reliability?: Reliability;
 };
 
-/** Time constants of this process, for who wants others than FEATURES A6 and A11 say. */
+/** Time constants, for tests that scale time. */
 export type Reliability = {
   readonly breaker?: Partial<BreakerInput>;
   readonly retryBudget?: Partial<RetryBudgetSettings>;
+  /** How long the minute of rate limits is. */
+  readonly minuteMs?: number;
+  /** How long a provider whose account is used up is not asked. */
+  readonly exhaustedMs?: number;
+  /** How long Redis has to answer. */
+  readonly redisDeadlineMs?: number;
 };
 
 const idempotencyMs = 24 * 3_600_000;
@@ -104,6 +140,7 @@ const idempotencyMs = 24 * 3_600_000;
 const keepMs = 30 * 24 * 3_600_000;
 const purgeEveryMs = 3_600_000;
 const stalledMs = 5_000;
+const limiterTestMs = 1_000;
 
 export class Runtime implements Runs {
   private readonly options: RuntimeOptions;
@@ -116,6 +153,11 @@ export class Runtime implements Runs {
   private readonly machines = new Map<string, AnyStateMachine>();
   /** Circuit breakers of this process. */
   readonly breakers: Health;
+  private readonly rates: RateLimits | undefined;
+  private readonly gate: CallGate;
+  /** Limits are configured, and it has not been seen yet that they refuse. */
+  private limiterUntested = false;
+  private cancelLimiterTest = (): void => {};
   private draining = false;
   private cancelPurge = (): void => {};
 
@@ -129,6 +171,9 @@ export class Runtime implements Runs {
     for (const { spec, hash } of runtime.agentsByName.values()) await runtime.store.putAgent(hash, JSON.stringify(spec));
     await runtime.host.open();
     runtime.purge();
+    // Work need not wait for it; the store says how it is well enough.
+    runtime.reconcile(runtime.scheduler.now() - purgeEveryMs).catch((error) => options.onError?.(`holds could not be compared: ${error}`));
+    await runtime.testLimiter();
     return runtime;
   }
 
@@ -138,8 +183,14 @@ export class Runtime implements Runs {
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
     const clock = (): number => this.scheduler.monotonic();
-    const { reliability = {} } = options;
+    const { rateLimits, reliability = {} } = options;
+    const { minuteMs, exhaustedMs } = reliability;
     this.breakers = new Health(clock, reliability.breaker);
+    this.rates = rateLimits && new RateLimits(rateLimits.limiter, rateLimits, minuteMs);
+    this.limiterUntested = this.rates !== undefined;
+    const timing = { clock, after: (ms: number, task: () => void) => this.scheduler.after(ms, task) };
+    const settings = { ...options.queue, ...(minuteMs && { minuteMs }), ...(exhaustedMs && { exhaustedMs }) };
+    this.gate = new CallGate(new ProviderLimits(options.providerLimits ?? {}, settings, timing, options.onLimit), this.rates, timing);
     const machines: Record<string, AnyStateMachine> = { agent: agentMachine, single: requestMachine, ...options.machines };
     for (const [name, machine] of Object.entries(machines))
       this.machines.set(`${name}@${machine.version ?? "1"}`, supervise(supervisorMachine, machine));
@@ -170,13 +221,15 @@ export class Runtime implements Runs {
         createInterpreter({
           providers: options.providers,
           health: this.breakers,
-          answers: new Health(clock, reliability.breaker),
           retries: new RetryBudget(clock, reliability.retryBudget),
+          answers: new Health(clock, reliability.breaker),
+          gate: this.gate,
           answerSchema: (spec) => this.answerSchema(spec),
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
           ...(options.priceOf && { priceOf: options.priceOf }),
+          cache: options.cache,
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
@@ -203,6 +256,7 @@ export class Runtime implements Runs {
       tenant: caller.tenant,
       ...userOf(body, caller),
       ...(caller.key !== undefined && { key: caller.key }),
+      ...(caller.plan !== undefined && { plan: caller.plan }),
       ...(body.session !== undefined && { session: body.session }),
       ...(body.feature !== undefined && { feature: body.feature }),
       input,
@@ -213,6 +267,11 @@ export class Runtime implements Runs {
       ...(body.webhook && { webhook: body.webhook.url }),
       createdAt: this.scheduler.now(),
     };
+    this.gate.lanes.checkRoom(
+      defined.spec.tiers.map(({ provider }) => provider),
+      { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
+    );
+    const takeBack = this.rates && (await this.countStart(this.rates, info));
     const run = newRunId();
     const accepted = {
       type: "run.accepted",
@@ -229,6 +288,8 @@ export class Runtime implements Runs {
       accepted,
       this.idempotency(options.idempotencyKey, "start", body as Json, caller),
     );
+    // A repeated start is counted once.
+    if (result.type !== "accepted") takeBack?.();
     return this.accepted(run, result, caller);
   }
 
@@ -357,6 +418,21 @@ export class Runtime implements Runs {
     }
   }
 
+  /** What each part of the prompts of the last days took. Nothing is called. */
+  async auditPrompts(options: { readonly days: number; readonly agent?: string }): Promise<PromptAudit> {
+    const unknown = { encoding: "o200k_base", margin: 0 } as const;
+    return auditPrompts(
+      {
+        store: this.store,
+        specOf: (hash) => this.specOf(hash),
+        withInput: (spec, { info }) => withInput(spec, info.input),
+        liveRun: ({ info }, spec, history) => this.host.liveRun(info, spec, history),
+        tokenizerOf: (provider) => this.options.providers.get(provider)?.tokenizer ?? unknown,
+      },
+      { ...options, now: this.scheduler.now() },
+    );
+  }
+
   /** The runs of a session, oldest first, and what was said in them. */
   async session(id: string, caller: Caller = local): Promise<{ id: string; runs: Run[]; messages: unknown[] }> {
     const { rows } = await this.store.list({ ...visibleTo(caller), session: id, limit: 1_000 });
@@ -405,10 +481,41 @@ export class Runtime implements Runs {
     return all.filter(({ level, subject }) => subject !== undefined && subject === own[level]);
   }
 
+  /** What calls have cost and how they went: of the caller's tenant for an operator, else of the runs that it sees. */
+  usage(query: UsageQuery, caller: Caller = local): Promise<UsageReport> {
+    return usageReport(this.store, query, caller, this.scheduler.now());
+  }
+
   /** The worst case of a run that this body would start. Nothing is stored or called. */
   estimate(body: StartBody): Bounds {
     const { defined, input, limits } = this.checkedStart(body);
     return estimate(defined.spec, limits, input, this.options.providers, { inSession: body.session !== undefined });
+  }
+
+  /**
+   * Purges what fits everything that is said, of the caller's tenant; `{}` is all of it. How many answers went: they are given no more by
+   * this process, and by others that share the cache within a second. Needs the scope `admin`.
+   */
+  async purgeCache(which: Omit<Purge, "tenant"> = {}, caller: Caller = local): Promise<number> {
+    if (!caller.scopes.includes("admin")) throw new EscapementError("forbidden", "purging the cache needs the scope `admin`");
+    return (await this.options.cache?.purge({ ...which, tenant: caller.tenant })) ?? 0;
+  }
+
+  /** What the caches did since this process started; null without one. */
+  cacheCounts(): CacheCounts | null {
+    return this.options.cache?.counts() ?? null;
+  }
+
+  /** What runs and meters hold is compared with what open asks hold, and corrected: see `Store.reconcile`. `onError` is told of each. */
+  async reconcile(endedSince = 0): Promise<readonly Correction[]> {
+    const corrections = await this.store.reconcile(endedSince);
+    for (const one of corrections) this.options.onError?.(correctionWords(one), one.of === "run" ? one.id : undefined);
+    return corrections;
+  }
+
+  /** How the caller's rate limits stand; undefined where nobody is limited. */
+  rateLimits(caller: Caller, user?: string): Promise<readonly RateLimit[]> | undefined {
+    return this.rates?.standing({ ...caller, user: user ?? caller.user });
   }
 
   bounds(agent: string): Bounds {
@@ -419,11 +526,12 @@ export class Runtime implements Runs {
     return this.defined(agent).spec;
   }
 
-  health(): { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" } {
+  health(): { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" | "limiter" } {
     if (this.draining) return { ready: false, reason: "draining" };
     const stalled = this.host.journal.stalledMs();
     if (stalled && stalled.ms >= stalledMs)
       return { ready: false, reason: stalled.error?.body.details?.reason === "storage_full" ? "storage_full" : "store" };
+    if (this.limiterUntested) return { ready: false, reason: "limiter" };
     return { ready: true };
   }
 
@@ -451,12 +559,15 @@ export class Runtime implements Runs {
   private async end(graceMs: number): Promise<void> {
     this.draining = true;
     this.cancelPurge();
+    this.cancelLimiterTest();
     // The scheduler's timers keep no process alive. With nothing else open, a process would end within the wait below.
     const alive = setInterval(() => {}, 1_000);
     try {
       await this.host.close(graceMs);
       await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
+      await this.options.cache?.close();
       await this.store.close();
+      await this.rates?.close();
       await this.options.onClosed?.();
     } finally {
       clearInterval(alive);
@@ -563,13 +674,28 @@ export class Runtime implements Runs {
   private checkReady(): void {
     const { ready, reason } = this.health();
     if (!ready) {
-      const message =
-        reason === "draining" ? "this process is about to end; start the run again" : "the store does not take writes at the moment";
+      const message = {
+        draining: "this process is about to end; start the run again",
+        limiter: "rate limits cannot be counted at the moment, so nothing is admitted; try again",
+        store: "the store does not take writes at the moment",
+        storage_full: "the store does not take writes at the moment",
+      }[reason ?? "store"];
       throw new EscapementError("unavailable", message, { retry_after_ms: 1_000, details: { reason } });
     }
     const { maxRuns = 20_000 } = this.options;
     if (this.host.size >= maxRuns)
       throw new EscapementError("overloaded", `${maxRuns} runs live in this process already`, { retry_after_ms: 1_000 });
+  }
+
+  private async countStart(rates: RateLimits, info: RunInfo): Promise<() => void> {
+    const takeBack = await rates.start(info);
+    try {
+      this.checkReady();
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
+    return takeBack;
   }
 
   private checkInput({ spec, options }: DefinedAgent, input: Json): void {
@@ -590,7 +716,7 @@ export class Runtime implements Runs {
   /** The author's own schema for the definition that a run is pinned to; for an older one, what was stored of it. */
   private answerSchema(spec: AgentSpec): z.ZodType | undefined {
     const defined = this.agentsByName.get(spec.name);
-    if (defined?.spec === spec) return defined.options.output;
+    if (defined?.spec === definitionOf(spec)) return defined.options.output;
     return spec.outputSchema === undefined ? undefined : z.fromJSONSchema(spec.outputSchema as Parameters<typeof z.fromJSONSchema>[0]);
   }
 
@@ -613,11 +739,22 @@ export class Runtime implements Runs {
     };
   }
 
+  /** A limiter that lets everything pass is as none, so until one start that may not pass was refused, none is taken. */
+  private async testLimiter(): Promise<void> {
+    if (!this.rates || (await this.rates.refuses())) {
+      this.limiterUntested = false;
+      return;
+    }
+    this.cancelLimiterTest = this.scheduler.after(limiterTestMs, () => void this.testLimiter());
+  }
+
   private purge(): void {
     this.cancelPurge = this.scheduler.after(purgeEveryMs, () => {
       const now = this.scheduler.now();
       this.deleteOld(now - keepMs, now)
         .catch((error) => this.options.onError?.(`old runs could not be deleted: ${error}`))
+        .then(() => this.reconcile(now - 2 * purgeEveryMs))
+        .catch((error) => this.options.onError?.(`holds could not be compared: ${error}`))
         .finally(() => this.purge());
     });
   }

@@ -9,15 +9,18 @@ import type { ServerContext } from "./context.ts";
 import { failure } from "./failure.ts";
 import { corsHeaders, judgeOrigin, preflightHeaders } from "./origin.ts";
 import { Page } from "./page.ts";
+import { rateLimitHeaders } from "./rate-limit-headers.ts";
 import { errorReply } from "./reply.ts";
-import type { Route } from "./route.ts";
+import type { Route, RouteInput } from "./route.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoute } from "./routes/cache.ts";
 import { estimateRoute } from "./routes/estimate.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { startRoute } from "./routes/start.ts";
+import { usageRoute } from "./routes/usage.ts";
 
 export type FetchHandler = (request: Request, env?: unknown) => Promise<Response>;
 
@@ -38,6 +41,8 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...agentRoutes,
   ...budgetRoutes,
+  cacheRoute,
+  usageRoute,
   startRoute,
   estimateRoute,
   ...runRoutes,
@@ -51,7 +56,11 @@ export function createApp(context: ServerContext): FetchHandler {
   const app = new Hono<{ Bindings: Partial<HttpBindings> }>();
 
   for (const route of routes) {
-    app.on(route.method, route.path, (request) => route.serve({ request, context, caller: settings.caller }) as Promise<Response>);
+    app.on(route.method, route.path, (request) => {
+      const input: RouteInput = { request, context, caller: settings.caller };
+      const isLimited = route.access === "caller" && context.runtime.rateLimits !== undefined;
+      return (isLimited ? limited(route, input) : route.serve(input)) as Promise<Response>;
+    });
   }
   for (const path of new Set(routes.map((route) => route.path))) {
     const methods = routes.filter((route) => route.path === path).flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
@@ -87,6 +96,20 @@ export function createApp(context: ServerContext): FetchHandler {
     }
     return response;
   };
+}
+
+/** Every answer to a limited caller says how it stands, also one that refuses. */
+async function limited(route: Route, input: RouteInput): Promise<Response> {
+  const { context, request, caller } = input;
+  let response: Response;
+  try {
+    response = await route.serve(input);
+  } catch (error) {
+    response = errorReply(failure(error, context, `${request.req.method} ${route.path}`));
+  }
+  const limits = await context.runtime.rateLimits?.(caller, input.user);
+  for (const [name, value] of Object.entries(rateLimitHeaders(limits ?? []))) response.headers.set(name, value);
+  return response;
 }
 
 function notAllowed(method: string, allowed: readonly string[]): Response {

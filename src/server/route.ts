@@ -8,10 +8,16 @@ import type { Caller } from "./runtime.ts";
 /** The bindings are there when our own listener serves, not when the app is embedded. */
 export type RouteRequest = Context<{ Bindings: Partial<HttpBindings> }>;
 
-export type RouteInput = { readonly request: RouteRequest; readonly context: ServerContext; readonly caller: Caller };
+export type RouteInput = {
+  readonly request: RouteRequest;
+  readonly context: ServerContext;
+  readonly caller: Caller;
+  /** Set by a route whose body names a user: whose rate limits the answer tells. */
+  user?: string | undefined;
+};
 
 export type Route = {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   /** Hono's form: `/v1/runs/:id`. */
   readonly path: string;
   /** `open` is served to everyone who may connect, `caller` to an authenticated caller. */

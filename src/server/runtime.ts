@@ -9,6 +9,7 @@ import type { Fact } from "../protocol/events.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle } from "../protocol/runs.ts";
+import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 
 /** Who asks. Made at the edge from the token; with auth off it is one local operator. */
 export type Caller = {
@@ -33,11 +34,32 @@ export type AgentDescription = {
   readonly tiers?: readonly string[];
 };
 
+/** What the caches did since the process started. */
+export type CacheCounts = {
+  readonly exact: number;
+  readonly semantic: number;
+  readonly stale: number;
+  readonly missed: number;
+  readonly kept: number;
+  readonly shared: number;
+  readonly shadow: { readonly hits: number; readonly right: number; readonly wrong: number };
+  readonly embedder: { readonly tokens: number; readonly cost_microusd: number; readonly failures: number };
+};
+
+/** One limit of a caller. */
+export type RateLimit = {
+  readonly name: string;
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly remaining: number;
+  readonly resetMs: number;
+};
+
 /** A page of a list. `next` is the cursor of the following page, `null` at the end. */
 export type Page<T> = { readonly data: readonly T[]; readonly next: string | null };
 
 /** Why new runs are refused at the moment. */
-export type Health = { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" };
+export type Health = { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" | "limiter" };
 
 export interface ServerRuntime {
   /** Resolves when the run is durable; `replayed` on the handle says that an earlier start with the same key had made it. */
@@ -58,6 +80,12 @@ export interface ServerRuntime {
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
   /** Those above the run, in their present windows. */
   budgets(caller: Caller): Promise<readonly Budget[]>;
+  /** Cached answers of the caller's tenant that fit everything that is said; how many went. Needs the scope `admin`. */
+  purgeCache(which: { tag?: string; key?: string; agent?: string; version?: string }, caller: Caller): Promise<number>;
+  /** Null where nothing is cached. */
+  cacheCounts(): CacheCounts | null;
+  /** Of the runs that the caller sees; of its whole tenant with the scope `admin`. */
+  usage(query: UsageQuery, caller: Caller): Promise<UsageReport>;
   agents(): readonly AgentDescription[];
   /** For drawing. Throws `not_found`. */
   machine(agent: string): unknown;
@@ -66,4 +94,6 @@ export interface ServerRuntime {
   /** Worst case of one run of the agent. Throws `not_found`. */
   bounds(agent: string): Bounds | Promise<Bounds>;
   health(): Health;
+  /** How the limits of the caller stand, of this user where it named one; undefined where nobody is limited. */
+  rateLimits?(caller: Caller, user?: string): Promise<readonly RateLimit[]> | undefined;
 }

@@ -17,7 +17,18 @@ export type { SqliteOptions } from "./sqlite/schema.ts";
  */
 export function sqlite(path: string, options: SqliteOptions = {}): Store {
   const remote = new Remote(path, options);
-  return storeOverCalls(remote.call, remote.close);
+  /** Sums over calls take up to seconds, and commits must not wait for them: a thread of their own, from the first one on. */
+  let sums: Remote | undefined;
+  const call: Call = (method, ...args) => {
+    if (method !== "usage" || path === ":memory:" || closing) return remote.call(method, ...args);
+    sums ??= new Remote(path, options);
+    return sums.call(method, ...args);
+  };
+  let closing = false;
+  return storeOverCalls(call, async () => {
+    closing = true;
+    await Promise.all([remote.close(), sums?.close()]);
+  });
 }
 
 /**

@@ -16,6 +16,7 @@
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { InputKind, RunStatus } from "../protocol/run.ts";
+import type { UsageGroup } from "../protocol/usage.ts";
 
 /** What is fixed when a run is accepted. Written once. */
 export type RunInfo = {
@@ -26,8 +27,9 @@ export type RunInfo = {
   readonly machine: string;
   readonly tenant: string;
   readonly user?: string;
-  /** Id of the API key that started it. */
+  /** Id of the API key that started it, and the plan of its user. */
   readonly key?: string;
+  readonly plan?: string;
   readonly session?: string;
   readonly feature?: string;
   readonly input: Json;
@@ -58,6 +60,8 @@ export type RunProgress = {
   readonly error?: Json;
   readonly tier?: string;
   readonly cached?: boolean;
+  /** Messages: what was said in the session before this run, where it was made shorter. The next run begins with it. */
+  readonly history?: Json;
 };
 
 /** Work that was asked for and has no outcome yet. */
@@ -174,6 +178,36 @@ export type AcceptEntry = {
 
 export type Close = { readonly ordinal: number; readonly costNano: number /** In and out; default 0. */; readonly tokens?: number };
 
+/** A call that has ended, as usage counts it: written with the turn that settles it. What is not known of it is left out. */
+export type CallRow = {
+  readonly ordinal: number;
+  /** Milliseconds since the epoch. */
+  readonly endedAt: number;
+  readonly purpose?: "answer" | "internal";
+  readonly provider?: string;
+  /** That answered. */
+  readonly model?: string;
+  readonly tier?: string;
+  /** Version of its prompt. */
+  readonly prompt?: string;
+  readonly attempt: number;
+  readonly retry: boolean;
+  readonly fellBack: boolean;
+  readonly cached: boolean;
+  readonly inputTokens: number;
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  readonly costNano: number;
+  /** What a cached answer would have cost. */
+  readonly savedNano: number;
+  readonly estimated: boolean;
+  readonly finish: string;
+  /** Code of its error. */
+  readonly error?: string;
+  readonly ttftMs?: number;
+  readonly durationMs?: number;
+};
+
 export type TurnEntry = {
   readonly type: "turn";
   readonly run: string;
@@ -188,6 +222,8 @@ export type TurnEntry = {
   readonly asks: readonly AskEntry[];
   /** Asks that ended or were stopped in this turn, with what they cost and used (0 for work without money). */
   readonly closes: readonly Close[];
+  /** Of the closed asks, those that were calls. Each is counted once, with its turn. */
+  readonly calls?: readonly CallRow[];
   /** Inbox row that this turn's input was. */
   readonly consumes?: string;
   /** Raises the run's own limit (top-up). */
@@ -245,6 +281,12 @@ export type Correction = {
   readonly is: number;
 };
 
+/** As an operator is told it. */
+export function correctionWords({ of, id, unit, was, is }: Correction): string {
+  const say = (held: number): string => (unit === "nano" ? `${held / 1_000} micro-dollars` : `${held} ${unit}`);
+  return `the ${of} ${id} held ${say(was)}, and its open calls hold ${say(is)}: corrected`;
+}
+
 export type ListQuery = {
   readonly tenant?: string;
   /** Null: only runs without a user. */
@@ -257,6 +299,36 @@ export type ListQuery = {
   /** Rows before this position (newest first). */
   readonly before?: number;
 };
+
+/** Calls of one tenant that ended at `from` or later and before `to` (ms since the epoch). `limit`: groups, those that cost most. */
+export type UsageQuery = {
+  readonly tenant: string;
+  /** Null: only calls of runs without a user. */
+  readonly user?: string | null;
+  readonly by: UsageGroup;
+  readonly from: number;
+  readonly to: number;
+  readonly limit: number;
+};
+
+export type Usage = {
+  readonly calls: number;
+  readonly errors: number;
+  readonly fallbacks: number;
+  readonly retries: number;
+  readonly cached: number;
+  readonly estimated: number;
+  readonly inputTokens: number;
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  readonly costNano: number;
+  readonly savedNano: number;
+  /** 50th, 95th and 99th percentile by nearest rank; null where no call has one. */
+  readonly durationMs: readonly number[] | null;
+  readonly ttftMs: readonly number[] | null;
+};
+/** The name of the group; of time its begin in ms since the epoch; null for calls that have none. */
+export type GroupUsage = Usage & { readonly group: string | number | null };
 
 export interface Store {
   /** One transaction; one result an entry, in order. Rejects when nothing was written (store down, disk full): may be repeated. */
@@ -310,6 +382,11 @@ export interface Store {
   /** Facts with seq > `after`. */
   facts(run: string, after: number, limit: number): Promise<readonly FactRow[]>;
   meters(): Promise<readonly MeterState[]>;
+  /**
+   * Sums over calls, of one instant: in all, and in groups (time in its order, else the dearest first). Rejects with `invalid_request` when
+   * the tenant has more than 1,000,000 calls in that time. A call is counted for as long as its run is kept.
+   */
+  usage(query: UsageQuery): Promise<{ readonly total: Usage; readonly groups: readonly GroupUsage[] }>;
 
   /** Deletes these meters, but for those that carry a hold. How many were deleted. */
   purgeMeters(keys: readonly string[]): Promise<number>;

@@ -100,6 +100,13 @@ export const agents: readonly AgentSpec[] = [
   spec("one-tier", { machine: "single@2", tiers: tiers.slice(1, 2), retries: 0, degraded: "Sorry." }),
   spec("structured", { outputSchema: { type: "object" }, retries: 1 }),
   spec("tools", { tools: shown, tiers: tiers.slice(0, 2), retries: 1 }),
+  spec("forgetful", {
+    tools: shown,
+    tiers: tiers.slice(0, 2),
+    retries: 1,
+    context: { max_tokens: 4_000, summarise: { tier: "third", max_output_tokens: 100 } },
+    helpers: tiers.slice(2),
+  }),
   spec("topped-up", { tools: shown, tiers: tiers.slice(0, 1), onBudget: "ask" }),
   spec("going-on", { machine: "single@2", tiers: tiers.slice(0, 2), onLength: "continue", onCut: "continue" }),
   spec("keeping", { onCut: "keep", outputSchema: { type: "object" }, onLength: "continue" }),

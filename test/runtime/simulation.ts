@@ -373,6 +373,10 @@ export class World {
       client.judge(facts);
       await replayed(this.store, record);
     }
+    const everything = { tenant: "local", by: "agent", from: 0, to: Number.MAX_SAFE_INTEGER, limit: 1 } as const;
+    const { total } = await this.store.usage(everything);
+    const spentByAll = this.core.list({ limit: 100_000 }).rows.reduce((sum, [, , , , , , , spentNano]) => sum + spentNano, 0);
+    if (total.costNano !== spentByAll) throw new Error(`calls cost ${total.costNano}, the runs spent ${spentByAll}`);
     if (spent + held < this.invoiceNano) throw new Error(`charged ${spent}, the provider's book says ${this.invoiceNano}`);
     // Holds of a quarantined run are kept for the operator.
     const heldAbove = this.meters().reduce((sum, meter) => sum + meter.heldNano, 0);
@@ -451,6 +455,8 @@ class Process {
           return;
         }
         world.checkLedger();
+        const corrections = method === "reconcile" ? (result as readonly object[]) : [];
+        if (corrections.length > 0) world.fail(`the store had to be corrected: ${JSON.stringify(corrections)}`);
         if (method === "claim") for (const [, run, , , , head] of result as Claimed[]) world.tookOver(run, head);
         if (method === "commit") {
           for (const entry of result as EntryResult[]) if (entry.type === "fenced") world.tally.fenced++;

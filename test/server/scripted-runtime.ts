@@ -199,8 +199,33 @@ export class ScriptedRuntime implements ServerRuntime {
     return [];
   }
 
+  /** What was purged, in order. */
+  readonly purged: object[] = [];
+  async purgeCache(which: object) {
+    this.purged.push(which);
+    return 3;
+  }
+
+  cacheCounts() {
+    const shadow = { hits: 2, right: 1, wrong: 1 };
+    return {
+      exact: 5,
+      semantic: 0,
+      stale: 0,
+      missed: 1,
+      kept: 1,
+      shared: 0,
+      shadow,
+      embedder: { tokens: 0, cost_microusd: 0, failures: 0 },
+    };
+  }
+
   agents() {
     return [{ name: "assistant", description: "", input_schema: null, output_schema: null, limits, tool_groups: [] }];
+  }
+
+  async usage(): Promise<never> {
+    throw new EscapementError("internal", "no test asks for usage here");
   }
 
   machine(agent: string) {

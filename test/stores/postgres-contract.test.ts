@@ -5,21 +5,26 @@ import { sharedPostgres } from "./postgres-server.ts";
 import { storeContract } from "./store-contract.ts";
 
 const schema = `contract_${process.pid}`;
-const tables = ["runs", "turns", "meters", "inbox", "idempotency", "owners", "agents"];
+const tables = ["runs", "turns", "calls", "meters", "inbox", "idempotency", "owners", "agents"];
 let isMade = false;
+
+async function sql(text: string): Promise<void> {
+  const client = new Client({ connectionString: await sharedPostgres(), options: `-c search_path=${schema}` });
+  await client.connect();
+  try {
+    await client.query(text);
+  } finally {
+    await client.end();
+  }
+}
 
 storeContract(
   "postgres",
   async () => {
     const url = await sharedPostgres();
-    if (isMade) {
-      const client = new Client({ connectionString: url });
-      await client.connect();
-      await client.query(tables.map((table) => `delete from ${schema}.${table}`).join(";"));
-      await client.end();
-    }
+    if (isMade) await sql(tables.map((table) => `delete from ${table}`).join(";"));
     isMade = true;
     return () => postgres(url, { schema });
   },
-  { shared: true, histories: 20 },
+  { shared: true, histories: 20, damage: sql },
 );

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll } from "vitest";
 import { sqlite, sqliteInThread } from "../../src/stores/sqlite.ts";
 import { storeContract } from "./store-contract.ts";
@@ -19,5 +20,13 @@ storeContract(
     // Without its fsyncs: they change when a promise resolves, and nothing that is promised here.
     return () => sqlite(file, { durability: "process" });
   },
-  { shared: true, histories: 5 },
+  {
+    shared: true,
+    histories: 5,
+    damage: async (sql) => {
+      const db = new DatabaseSync(join(folder, `${files}`, "runs.db"));
+      db.exec(sql);
+      db.close();
+    },
+  },
 );

@@ -12,7 +12,7 @@ import { SqliteCore } from "../../src/stores/sqlite/core.ts";
 import { schemaVersion } from "../../src/stores/sqlite/schema.ts";
 import { type SqliteOptions, sqlite, sqliteInThread, storeOfCore } from "../../src/stores/sqlite.ts";
 import type { Store } from "../../src/stores/store.ts";
-import { accept, call, close, end, fact, meter, t0, turn } from "./contract/entries.ts";
+import { accept, call, called, close, end, fact, meter, t0, turn } from "./contract/entries.ts";
 import { compareWithModel } from "./contract/model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "escapement-sqlite-"));
@@ -84,6 +84,7 @@ describe("the file", () => {
     // As version 1 made it.
     const db = new DatabaseSync(path);
     db.exec("drop index runs_unfinished; alter table meters drop column counts; pragma user_version = 1");
+    db.exec("drop table calls; alter table runs drop column key");
     db.close();
     const store = opened(path);
     expect(await store.meters()).toEqual([{ key: "m", level: "user", limitNano: 100, spentNano: 40, heldNano: 30 }]);
@@ -91,6 +92,12 @@ describe("the file", () => {
     const [result] = await store.commit([turn("r1", 3, { closes: [close(2, 5)], asks: [call(3, 20, [capped])] })]);
     expect(result).toMatchObject({ type: "written", grants: [{ granted: true }] });
     expect(await store.meters()).toMatchObject([{ spentNano: 45, heldNano: 20, counts: { calls: { limit: 1, spent: 0, held: 1 } } }]);
+    // Its calls are not counted, and those that end from now on are.
+    await store.commit([turn("r1", 4, { closes: [close(3, 7)], calls: [called(3, 7)] })]);
+    expect((await store.usage({ tenant: "acme", by: "key", from: 0, to: 2 * t0, limit: 1 })).total).toMatchObject({
+      calls: 1,
+      costNano: 7,
+    });
   });
 
   it("of a newer version is refused for good", async () => {

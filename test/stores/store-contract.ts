@@ -3,13 +3,16 @@
  * Give it a place that no test has used; each world opens its own.
  */
 import { describe } from "vitest";
+import type { Damage } from "./contract/damage.ts";
 import { inboxContract } from "./contract/inbox.ts";
 import { modelContract } from "./contract/model.ts";
 import { moneyContract } from "./contract/money.ts";
 import { ownershipContract } from "./contract/ownership.ts";
 import { readsContract } from "./contract/reads.ts";
+import { reconcileContract } from "./contract/reconcile.ts";
 import { sharedContract } from "./contract/shared.ts";
 import { turnsContract } from "./contract/turns.ts";
+import { usageContract } from "./contract/usage.ts";
 import type { MakePlace } from "./contract/world.ts";
 
 export type ContractOptions = {
@@ -17,6 +20,8 @@ export type ContractOptions = {
   readonly shared: boolean;
   /** How many random histories to compare with the model. */
   readonly histories: number;
+  /** Where tests can change rows behind the store's back. */
+  readonly damage?: Damage;
 };
 
 export function storeContract(name: string, make: MakePlace, options: ContractOptions): void {
@@ -26,6 +31,8 @@ export function storeContract(name: string, make: MakePlace, options: ContractOp
     ownershipContract(make);
     inboxContract(make);
     readsContract(make);
+    usageContract(make);
+    reconcileContract(make, options.damage);
     modelContract(make, options.histories);
     if (options.shared) sharedContract(make);
   });

@@ -24,6 +24,7 @@ async function start(input: RouteInput): Promise<Response> {
   const form = preferredForm(request.req.header("accept"), "application/json");
   const prefer = parsePrefer(request.req.header("prefer"));
   const body = decode(startSchema, await readBody(request.req.raw, context.settings.limits));
+  input.user = body.user;
   const handle = await startRun(context, body, caller, key);
   const headers: Headers = { location: `/v1/runs/${handle.id}`, ...replayedHeader(handle.replayed) };
   const abandon = () => {

@@ -9,7 +9,7 @@ import { hasEnded } from "../../protocol/run.ts";
 import { amount } from "../sql/amount.ts";
 import { type FencedEntry, isCurrent } from "../sql/fence.ts";
 import { limit, type Meter, type Meters, newMeter } from "../sql/meter.ts";
-import type { PackedAccept, PackedEntry, PackedTurn } from "../sql/packed.ts";
+import type { PackedAccept, PackedCall, PackedEntry, PackedTurn } from "../sql/packed.ts";
 import { answerAgain } from "../sql/repeat.ts";
 import { earliestDue, noneOpen, noProgress, takeTurn } from "../sql/turn.ts";
 import type { EntryResult, Idempotency, MeterRef } from "../store.ts";
@@ -37,6 +37,7 @@ export class Batch implements Meters {
   readonly loaded: Loaded;
   readonly accepted: { readonly entry: PackedAccept; readonly row: BatchRun }[] = [];
   readonly turns: NewTurn[] = [];
+  readonly calls: { readonly run: string; readonly call: PackedCall }[] = [];
   readonly consumed: { readonly run: string; readonly nonce: string; readonly n: number }[] = [];
   /** By `keyName`. */
   readonly keys = new Map<string, Idempotency & { readonly run: string; readonly isNew: boolean }>();
@@ -51,6 +52,8 @@ export class Batch implements Meters {
 
   apply(entry: PackedEntry): EntryResult {
     if (entry.type === "broken") return entry;
+    const damage = this.loaded.damaged.get(`the run ${entry.run}`);
+    if (damage !== undefined) return { type: "broken", message: damage };
     const row = this.loaded.runs.get(entry.run);
     const before = row && { ...row, open: [...row.open] };
     this.#before.clear();
@@ -69,6 +72,8 @@ export class Batch implements Meters {
   }
 
   find(key: string): Meter | undefined {
+    const damage = this.loaded.damaged.get(`the meter ${key}`);
+    if (damage !== undefined) throw new Error(damage);
     const meter = this.loaded.meters.get(key);
     if (meter && !this.#before.has(key)) this.#before.set(key, { ...meter, counts: structuredClone(meter.counts) });
     return meter;
@@ -167,6 +172,7 @@ export class Batch implements Meters {
         throw new Error(`turn ${n} of ${entry.run} consumes the message ${consumes}, which is not waiting in its inbox`);
       this.consumed.push({ run: entry.run, nonce: consumes, n });
     }
+    for (const call of entry.calls) this.calls.push({ run: entry.run, call });
     const open = row.open.length === 0 ? noneOpen : JSON.stringify(row.open);
     const { at, hash, body, progress } = entry;
     this.#write(row, { at, hash, open, progress, body, facts: `[${facts}]` });

@@ -2,12 +2,14 @@
 
 import type { Calls } from "../sql/calls.ts";
 import type { TurnRow } from "../store.ts";
-import { Database, type PostgresOptions } from "./database.ts";
+import { Database } from "./database.ts";
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
+import type { PostgresOptions } from "./options.ts";
 import { Ownership } from "./ownership.ts";
 import { Reads } from "./reads.ts";
 import { Reconciler } from "./reconciler.ts";
+import { UsageReads } from "./usage.ts";
 import { Writer } from "./writer.ts";
 
 /** The calls of a core whose answers come later. */
@@ -19,6 +21,7 @@ export class PostgresCore implements Awaited<Calls> {
   readonly #inbox: Inbox;
   readonly #ownership: Ownership;
   readonly #reads: Reads;
+  readonly #usage: UsageReads;
   readonly #reconciler: Reconciler;
 
   constructor(url: string, options: PostgresOptions = {}) {
@@ -27,6 +30,7 @@ export class PostgresCore implements Awaited<Calls> {
     this.#inbox = new Inbox(this.#database);
     this.#ownership = new Ownership(this.#database);
     this.#reads = new Reads(this.#database);
+    this.#usage = new UsageReads(this.#database);
     this.#reconciler = new Reconciler(this.#database);
   }
 
@@ -47,6 +51,7 @@ export class PostgresCore implements Awaited<Calls> {
   );
   readonly facts = this.#told("facts", (run: string, after: number, limit: number) => this.#reads.facts(run, after, limit));
   readonly meters = this.#told("meters", () => this.#reads.meters());
+  readonly usage = this.#told("usage", (...args: Parameters<Calls["usage"]>) => this.#usage.usage(...args));
   readonly purgeMeters = this.#told("purgeMeters", (keys: readonly string[]) => this.#writer.purgeMeters(keys));
   readonly putAgent = this.#told("putAgent", (hash: string, json: string) => this.#reads.putAgent(hash, json));
   readonly getAgent = this.#told("getAgent", (hash: string) => this.#reads.getAgent(hash));

@@ -10,12 +10,8 @@
 import pg from "pg";
 import { EscapementError } from "../../protocol/errors.ts";
 import { failure, isConflict, storeGone } from "./errors.ts";
+import type { PostgresOptions } from "./options.ts";
 import { prepareSchema } from "./schema.ts";
-
-export type PostgresOptions = {
-  /** Schema that holds the tables, made where it is missing. Default `escapement`. */
-  readonly schema?: string;
-};
 
 /** Carries out one statement; its rows are arrays of the selected columns, and `Row` says what its SQL selects. Rejects with {@link failure}. */
 export type Sql = <Row extends readonly unknown[]>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
@@ -68,8 +64,9 @@ export class Database {
         statement_timeout: statementMs,
         query_timeout: answerMs,
         idle_in_transaction_session_timeout: idleInTransactionMs,
-        // Statements are small and many; compiling one takes longer than any of them.
-        options: "-c jit=off",
+        // Statements are small and many: compiling one takes longer than any of them. Those of the writer are the same few with arrays of
+        // any size, and are planned once, when tables may still be empty: by their indexes, and not by what is in the arrays.
+        options: `-c jit=off${lane === "writes" ? " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off" : ""}`,
         application_name: "escapement",
         keepAlive: true,
         pipeline: true,
@@ -130,7 +127,8 @@ export class Database {
     }
     const sql: Sql = async (text, values) => {
       try {
-        const { rows } = await client.query({ text, values: values as unknown[], rowMode: "array" });
+        const name = lane === "writes" && values ? nameOf(text) : undefined;
+        const { rows } = await client.query({ text, values: values as unknown[], rowMode: "array", ...(name && { name }) });
         return rows as never; // the tuples that this SQL selects
       } catch (error) {
         throw failure(error);
@@ -149,6 +147,16 @@ export class Database {
       client.release(!isSound);
     }
   }
+}
+
+/** Of a prepared statement: the writer has a fixed set of them. */
+const statementNames = new Map<string, string>();
+function nameOf(text: string): string {
+  const known = statementNames.get(text);
+  if (known) return known;
+  const name = `escapement_${statementNames.size + 1}`;
+  statementNames.set(text, name);
+  return name;
 }
 
 /** Statements are sent without waiting for those before them, in order; each is answered for itself. */

@@ -1,4 +1,5 @@
 /** Writes what a batch has decided: a statement for each table at most, none of them waited for by another. */
+import { callColumns } from "../sql/packed.ts";
 import type { Batch } from "./batch.ts";
 import type { Transaction } from "./database.ts";
 import { storable, storableOrNull } from "./text.ts";
@@ -28,6 +29,7 @@ const ofAccepted: readonly Column<Batch["accepted"][number]>[] = [
   ["agent", "text", ({ entry }) => storable(entry.agent)],
   ["machine", "text", ({ entry }) => storable(entry.machine)],
   ["feature", "text", ({ entry }) => storableOrNull(entry.feature)],
+  ["key", "text", ({ entry }) => storableOrNull(entry.key)],
 ];
 const ofChanged: readonly Column<Batch["accepted"][number]["row"]>[] = [
   ["position", "bigint", ({ position }) => position],
@@ -53,6 +55,20 @@ const ofTurns: readonly Column<Batch["turns"][number]>[] = [
   ["body", "text", ({ body }) => body],
   ["facts", "text", ({ facts }) => facts],
 ];
+const ofCalls: readonly Column<Batch["calls"][number]>[] = [
+  ["id", "text", ({ run }) => run],
+  ...callColumns.map(
+    ([name, type], i): Column<Batch["calls"][number]> => [
+      name,
+      type,
+      ({ call }) => {
+        const value = call[i] ?? null;
+        return typeof value === "string" ? storable(value) : value;
+      },
+    ],
+  ),
+];
+const callNames = callColumns.map(([name]) => name).join(", ");
 const ofConsumed: readonly Column<Batch["consumed"][number]>[] = [
   ["id", "text", ({ run }) => run],
   ["nonce", "text", ({ nonce }) => nonce],
@@ -77,7 +93,7 @@ const ofMeters: readonly Column<Meter>[] = [
 
 /** Sends the statements; the transaction waits for them. */
 export function flush({ sql, last }: Transaction, schema: string, batch: Batch): void {
-  const { accepted, turns, consumed, loaded, woken } = batch;
+  const { accepted, turns, calls, consumed, loaded, woken } = batch;
   const keys = [...batch.keys.values()];
   const write = <T>(rows: readonly T[], columns: readonly Column<T>[], text: string): void => {
     if (rows.length > 0) last(sql(text, values(rows, columns)));
@@ -98,6 +114,13 @@ export function flush({ sql, last }: Transaction, schema: string, batch: Batch):
      select coalesce(run, (select r.position from ${schema}.runs r where r.id = new.id)),
        n, seq, limit_nano, spent_nano, held_nano, at, hash, open, progress, body, facts
      from ${unnested(ofTurns)}`,
+  );
+  write(
+    calls,
+    ofCalls,
+    `insert into ${schema}.calls (run, tenant, "user", key, feature, agent, ${callNames})
+     select r.position, r.tenant, r."user", r.key, r.feature, r.agent, ${callColumns.map(([name]) => `new.${name}`).join(", ")}
+     from ${unnested(ofCalls)} join ${schema}.runs r on r.id = new.id`,
   );
   write(
     consumed,

@@ -9,7 +9,7 @@ import { EscapementError } from "../../protocol/errors.ts";
 import type { Sql } from "./database.ts";
 import { lockOf } from "./text.ts";
 
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 const tables = (schema: string): string => `
 create table ${schema}.version (version integer not null);
@@ -30,7 +30,8 @@ create table ${schema}.runs (
   session text collate "C",
   agent text collate "C" not null,
   machine text collate "C" not null,
-  feature text collate "C"
+  feature text collate "C",
+  key text collate "C"
 ) with (fillfactor = 80);
 create index runs_of_owner on ${schema}.runs (owner) where owner is not null;
 create index runs_to_wake on ${schema}.runs (wake_at) where wake_at is not null;
@@ -84,6 +85,41 @@ create table ${schema}.idempotency (
 create index idempotency_expired on ${schema}.idempotency (expires_at);
 create table ${schema}.owners (owner text collate "C" primary key, until bigint not null);
 create table ${schema}.agents (hash text primary key, json text not null);
+${calls(schema)}`;
+
+/** Since version 2. */
+const calls = (schema: string): string => `
+create table ${schema}.calls (
+  run bigint not null,
+  ordinal bigint not null,
+  at bigint not null,
+  tenant text collate "C" not null,
+  "user" text collate "C",
+  key text collate "C",
+  feature text collate "C",
+  agent text collate "C" not null,
+  purpose text,
+  provider text collate "C",
+  model text collate "C",
+  tier text collate "C",
+  prompt text collate "C",
+  attempt bigint not null,
+  retry smallint not null,
+  fell_back smallint not null,
+  cached smallint not null,
+  input_tokens bigint not null,
+  cached_tokens bigint not null,
+  output_tokens bigint not null,
+  cost_nano bigint not null,
+  saved_nano bigint not null,
+  estimated smallint not null,
+  finish text not null,
+  error text,
+  ttft_ms bigint,
+  duration_ms bigint
+);
+create unique index calls_of_run on ${schema}.calls (run, ordinal);
+create index calls_of_tenant on ${schema}.calls (tenant, at);
 `;
 
 /** Makes the tables where they are missing. Throws `unavailable`, not retryable, when they are of a newer version. */
@@ -104,14 +140,21 @@ export async function prepareSchema(sql: Sql, name: string, schema: string): Pro
       const there = await sql("select 1 from pg_namespace where nspname = $1", [name]);
       // Whoever may not make schemas is given one.
       if (there.length === 0) await sql(`create schema ${schema}`);
-      const statements = tables(schema).split(";\n");
-      await Promise.all(statements.filter((statement) => statement.trim() !== "").map((statement) => sql(statement)));
+      await all(sql, tables(schema));
+    } else if (found === 1) {
+      await all(sql, `alter table ${schema}.runs add column key text collate "C";\n${calls(schema)}`);
+      await sql(`update ${schema}.version set version = ${schemaVersion}`);
     }
     await sql("commit");
   } catch (error) {
     await sql("rollback").catch(() => {});
     throw error;
   }
+}
+
+async function all(sql: Sql, statements: string): Promise<void> {
+  const each = statements.split(";\n").filter((statement) => statement.trim() !== "");
+  await Promise.all(each.map((statement) => sql(statement)));
 }
 
 async function versionOf(sql: Sql, name: string, schema: string): Promise<number | null> {

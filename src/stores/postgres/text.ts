@@ -10,3 +10,7 @@ export const storableOrNull = (text: string | null): string | null => (text === 
 /** The number of an advisory lock, as text: locks have no names. */
 export const lockOf = (...names: readonly string[]): string =>
   BigInt.asIntN(64, BigInt(`0x${hash("sha1", JSON.stringify(names), "hex").slice(0, 16)}`)).toString();
+
+/** What {@link storable} was given. */
+export const restored = (text: string): string =>
+  text.replace(/\u0001([\u0001\u0002])/g, (_, second) => (second === "\u0001" ? "\u0001" : "\0"));

@@ -2,8 +2,9 @@
  * What the core of an SQL store can be asked, in rows and packed batches: SQLite's core answers at once, Postgres's when its server did.
  * `store-over-calls.ts` makes the store of it that callers see.
  */
-import type { Correction, EntryResult, Idempotency, ListQuery, TurnRow } from "../store.ts";
+import type { Correction, EntryResult, Idempotency, ListQuery, TurnRow, UsageQuery } from "../store.ts";
 import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
+import type { PackedUsage } from "./usage.ts";
 
 /** Each call throws an `EscapementError`, and nothing else. */
 export interface Calls {
@@ -21,6 +22,7 @@ export interface Calls {
   turns(run: string, after: number, limit: number): TurnRow[];
   facts(run: string, after: number, limit: number): PackedFacts[];
   meters(): PackedMeter[];
+  usage(query: UsageQuery): PackedUsage[];
   purgeMeters(keys: readonly string[]): number;
   putAgent(hash: string, json: string): void;
   getAgent(hash: string): string | null;

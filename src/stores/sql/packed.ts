@@ -11,6 +11,7 @@ import type { Json } from "../../protocol/json.ts";
 import type { RunStatus } from "../../protocol/run.ts";
 import type {
   AskEntry,
+  CallRow,
   Close,
   Entry,
   Idempotency,
@@ -36,6 +37,7 @@ export type PackedAccept = {
   readonly machine: string;
   readonly tenant: string;
   readonly user: string | null;
+  readonly key: string | null;
   readonly session: string | null;
   readonly feature: string | null;
   readonly createdAt: number;
@@ -59,6 +61,7 @@ export type PackedTurn = {
   readonly factCount: number;
   readonly asks: readonly AskEntry[];
   readonly closes: readonly Close[];
+  readonly calls: readonly PackedCall[];
   readonly consumes: string | null;
   readonly raiseNano: number;
   readonly status: RunStatus;
@@ -66,6 +69,37 @@ export type PackedTurn = {
   readonly progress: string;
   readonly finishedAt: number | null;
 };
+
+/** The columns of a {@link CallRow}, in the order of {@link callColumns}. */
+export type PackedCall = readonly (string | number | null)[];
+
+const flag = (is: boolean): number => (is ? 1 : 0);
+/** What a provider says of its tokens is no reason to refuse a turn. */
+const whole = (n: number): number => (Number.isFinite(n) ? Math.min(Math.max(0, Math.round(n)), Number.MAX_SAFE_INTEGER) : 0);
+/** What a call is written as, after its run's own columns. */
+export const callColumns: readonly (readonly [name: string, type: "text" | "bigint", of: (row: CallRow) => string | number | null])[] = [
+  ["ordinal", "bigint", ({ ordinal }) => ordinal],
+  ["at", "bigint", ({ endedAt }) => endedAt],
+  ["purpose", "text", ({ purpose = null }) => purpose],
+  ["provider", "text", ({ provider = null }) => provider],
+  ["model", "text", ({ model = null }) => model],
+  ["tier", "text", ({ tier = null }) => tier],
+  ["prompt", "text", ({ prompt = null }) => prompt],
+  ["attempt", "bigint", ({ attempt }) => attempt],
+  ["retry", "bigint", ({ retry }) => flag(retry)],
+  ["fell_back", "bigint", ({ fellBack }) => flag(fellBack)],
+  ["cached", "bigint", ({ cached }) => flag(cached)],
+  ["input_tokens", "bigint", ({ inputTokens }) => whole(inputTokens)],
+  ["cached_tokens", "bigint", ({ cachedTokens }) => whole(cachedTokens)],
+  ["output_tokens", "bigint", ({ outputTokens }) => whole(outputTokens)],
+  ["cost_nano", "bigint", ({ costNano }) => amount("costNano", costNano)],
+  ["saved_nano", "bigint", ({ savedNano }) => amount("savedNano", savedNano)],
+  ["estimated", "bigint", ({ estimated }) => flag(estimated)],
+  ["finish", "text", ({ finish }) => finish],
+  ["error", "text", ({ error = null }) => error],
+  ["ttft_ms", "bigint", ({ ttftMs }) => (ttftMs === undefined ? null : whole(ttftMs))],
+  ["duration_ms", "bigint", ({ durationMs }) => (durationMs === undefined ? null : whole(durationMs))],
+];
 
 export type PackedEntry = PackedAccept | PackedTurn | ParkEntry | QuarantineEntry | { readonly type: "broken"; readonly message: string };
 
@@ -101,12 +135,15 @@ function packEntry(out: (string | number | boolean | null)[], entry: Entry): voi
       for (const close of closes) out.push(close.ordinal, close.costNano, close.tokens ?? 0);
       out.push(asks.length);
       for (const ask of asks) packAsk(out, ask);
+      const { calls = [] } = entry;
+      out.push(calls.length);
+      for (const call of calls) for (const [, , of] of callColumns) out.push(of(call));
       return;
     }
     case "accept": {
       const { info, idempotency } = entry;
       out.push("accept", entry.run, JSON.stringify(info), info.agent, info.machine, info.tenant);
-      out.push(info.user ?? null, info.session ?? null, info.feature ?? null, info.createdAt);
+      out.push(info.user ?? null, info.key ?? null, info.session ?? null, info.feature ?? null, info.createdAt);
       out.push(entry.limitNano, entry.owner, joinFacts(entry.facts), entry.facts.length, idempotency !== undefined);
       if (idempotency) out.push(idempotency.scope, idempotency.key, idempotency.bodyHash, idempotency.expiresAt);
       return;
@@ -163,6 +200,9 @@ class Reader {
   numberOrNull(): number | null {
     return this.#values[this.#next++] as number | null;
   }
+  value(): string | number | null {
+    return this.#values[this.#next++] as string | number | null;
+  }
   /** A length, and that many values. */
   list<T>(one: () => T): T[] {
     const length = this.number();
@@ -193,6 +233,7 @@ function unpackEntry(from: Reader): PackedEntry {
         finishedAt: from.numberOrNull(),
         closes: from.list(() => ({ ordinal: from.number(), costNano: from.number(), tokens: from.number() })),
         asks: from.list(() => unpackAsk(from)),
+        calls: from.list(() => callColumns.map(() => from.value())),
       };
     case "accept":
       return {
@@ -203,6 +244,7 @@ function unpackEntry(from: Reader): PackedEntry {
         machine: from.string(),
         tenant: from.string(),
         user: from.stringOrNull(),
+        key: from.stringOrNull(),
         session: from.stringOrNull(),
         feature: from.stringOrNull(),
         createdAt: from.number(),

@@ -7,6 +7,7 @@ import { damaged } from "../damage.ts";
 import type { Counts, FactRow, MessageResult, RunRecord, Store } from "../store.ts";
 import type { Calls, EndedCursor, EndedPage } from "./calls.ts";
 import { factSeparator, messageValue, type PackedRecord, pack, record } from "./packed.ts";
+import { usageOf } from "./usage.ts";
 
 /** Carries out one call of the core. Rejects with an `EscapementError`. */
 export type Call = <M extends keyof Calls>(method: M, ...args: Parameters<Calls[M]>) => Promise<ReturnType<Calls[M]>>;
@@ -69,6 +70,8 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
         heldNano,
         ...(counts !== null && { counts: JSON.parse(counts) as Counts }),
       })),
+
+    usage: async (query) => usageOf(await call("usage", query)),
 
     purgeMeters: (keys) => call("purgeMeters", keys),
 

@@ -17,7 +17,8 @@ import type {
 } from "../sql/calls.ts";
 import { type FencedEntry, isCurrent } from "../sql/fence.ts";
 import type { Packed, PackedMessage, PackedRecord } from "../sql/packed.ts";
-import type { Correction, EntryResult, ListQuery, TurnRow } from "../store.ts";
+import type { PackedUsage } from "../sql/usage.ts";
+import type { Correction, EntryResult, ListQuery, TurnRow, UsageQuery } from "../store.ts";
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import type { RunRow } from "./live-runs.ts";
@@ -26,6 +27,7 @@ import { Reads } from "./reads.ts";
 import { Reconciler } from "./reconciler.ts";
 import { open, type SqliteOptions } from "./schema.ts";
 import { Transaction } from "./transaction.ts";
+import { UsageReads } from "./usage.ts";
 import { Writer } from "./writer.ts";
 
 export class SqliteCore implements Calls {
@@ -35,6 +37,7 @@ export class SqliteCore implements Calls {
   readonly #inbox: Inbox;
   readonly #ownership: Ownership;
   readonly #reads: Reads;
+  readonly #usage: UsageReads;
   readonly #reconciler: Reconciler;
   #closed = false;
 
@@ -47,6 +50,7 @@ export class SqliteCore implements Calls {
     this.#inbox = new Inbox(this.#db, transaction);
     this.#ownership = new Ownership(this.#db, transaction, () => this.#writer.forget());
     this.#reads = new Reads(this.#db, transaction);
+    this.#usage = new UsageReads(this.#db);
     this.#reconciler = new Reconciler(this.#db, transaction, () => this.#writer.forget());
   }
 
@@ -106,6 +110,9 @@ export class SqliteCore implements Calls {
   }
   meters(): PackedMeter[] {
     return this.#do("meters", () => this.#reads.meters());
+  }
+  usage(query: UsageQuery): PackedUsage[] {
+    return this.#do("usage", () => this.#usage.usage(query));
   }
   purgeMeters(keys: readonly string[]): number {
     return this.#do("purgeMeters", () => this.#writer.purgeMeters(keys));

@@ -9,7 +9,9 @@
  *     `seq` is that of the run's last fact after the turn.
  *  3. `runs` holds what does not change each turn. `wake_at` is set only on runs without an owner that somebody should claim: 0 at once,
  *     else when their earliest timer is due.
- *  4. `finished_at is null` means unfinished; of one session's unfinished runs the first may go, the others are queued (epoch 0).
+ *  4. `calls` is one row a call, with the columns of its run that usage groups by, so that a sum over calls reads one table. It goes with
+ *     its run.
+ *  5. `finished_at is null` means unfinished; of one session's unfinished runs the first may go, the others are queued (epoch 0).
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -17,7 +19,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { EscapementError } from "../../protocol/errors.ts";
 import { isStoreFailure, storeError } from "./errors.ts";
 
-export const schemaVersion = 3;
+export const schemaVersion = 4;
 
 export type SqliteOptions = {
   /**
@@ -48,7 +50,8 @@ create table runs (
   session text,
   agent text not null,
   machine text not null,
-  feature text
+  feature text,
+  key text
 );
 create index runs_of_owner on runs (owner) where owner is not null;
 create index runs_to_wake on runs (wake_at) where wake_at is not null;
@@ -102,6 +105,41 @@ create table idempotency (
 create index idempotency_expired on idempotency (expires_at);
 create table owners (owner text primary key, until integer not null) without rowid;
 create table agents (hash text primary key, json text not null) without rowid;
+`;
+
+/** Since version 4. */
+const callTables = `
+create table calls (
+  run integer not null,
+  ordinal integer not null,
+  at integer not null,
+  tenant text not null,
+  user text,
+  key text,
+  feature text,
+  agent text not null,
+  purpose text,
+  provider text,
+  model text,
+  tier text,
+  prompt text,
+  attempt integer not null,
+  retry integer not null,
+  fell_back integer not null,
+  cached integer not null,
+  input_tokens integer not null,
+  cached_tokens integer not null,
+  output_tokens integer not null,
+  cost_nano integer not null,
+  saved_nano integer not null,
+  estimated integer not null,
+  finish text not null,
+  error text,
+  ttft_ms integer,
+  duration_ms integer
+);
+create unique index calls_of_run on calls (run, ordinal);
+create index calls_of_tenant on calls (tenant, at);
 `;
 
 /** Opens the file, making folder and tables where they are missing. Throws `unavailable`; not retryable when the file is of a newer version. */
@@ -168,12 +206,13 @@ function migrate(db: DatabaseSync, path: string): void {
         `the store "${path}" has schema version ${found}, and this release reads up to ${schemaVersion}: update Escapement or use another file`,
         { retryable: false, details: { reason: "store", schema_version: found, supported: schemaVersion } },
       );
-    if (found === 0) db.exec(`${tables} pragma user_version = ${schemaVersion}`);
+    if (found === 0) db.exec(`${tables} ${callTables}`);
     // Meters count tokens and calls since version 2: JSON of `Counts`, null where only money is limited.
     if (found === 1) db.exec("alter table meters add column counts text");
     // The reconciler's, since version 3.
-    if (found === 1 || found === 2)
-      db.exec(`create index runs_unfinished on runs (position) where finished_at is null; pragma user_version = ${schemaVersion}`);
+    if (found === 1 || found === 2) db.exec("create index runs_unfinished on runs (position) where finished_at is null");
+    if (found > 0) db.exec(`alter table runs add column key text; ${callTables}`);
+    db.exec(`pragma user_version = ${schemaVersion}`);
     db.exec("commit");
   } catch (error) {
     db.exec("rollback");

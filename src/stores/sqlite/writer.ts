@@ -6,7 +6,8 @@
  *     answered as then.
  *  2. An exception rolls the batch back; it is then done again with a savepoint an entry, and only the entry that throws is `broken`.
  *     A failure of the store itself (lock, disk) is nobody's fault and rejects the batch.
- *  3. A turn is one insert (and an update of its run when its status changes); meters are written once a batch.
+ *  3. A turn is one insert (one more for each call that it settles, and an update of its run when its status changes); meters are written
+ *     once a batch.
  *  4. Rows and meters that are remembered from one batch to the next are true: see `LiveRuns` and `Ledger`.
  *
  * The open asks are one column, written by each turn: right for tens of open asks a run, not for thousands.
@@ -15,7 +16,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { hasEnded } from "../../protocol/run.ts";
 import { amount } from "../sql/amount.ts";
 import type { FencedEntry } from "../sql/fence.ts";
-import { type Packed, type PackedAccept, type PackedEntry, type PackedTurn, unpack } from "../sql/packed.ts";
+import { callColumns, type Packed, type PackedAccept, type PackedEntry, type PackedTurn, unpack } from "../sql/packed.ts";
 import { earliestDue, noneOpen, noProgress, takeTurn } from "../sql/turn.ts";
 import type { EntryResult } from "../store.ts";
 import { isStoreFailure } from "./errors.ts";
@@ -35,6 +36,7 @@ export class Writer {
   #seenVersion = -1;
   readonly #insertRun: StatementSync;
   readonly #insertTurn: StatementSync;
+  readonly #insertCall: StatementSync;
   readonly #status: StatementSync;
   readonly #end: StatementSync;
   readonly #consume: StatementSync;
@@ -55,12 +57,16 @@ export class Writer {
     this.#repeats = new Repeats(db, this.#ledger);
     this.#dataVersion = query(db, "pragma data_version");
     this.#insertRun = db.prepare(
-      `insert into runs (id, epoch, owner, claims, status, created_at, tenant, user, session, agent, machine, feature)
-       values (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
+      `insert into runs (id, epoch, owner, claims, status, created_at, tenant, user, session, agent, machine, feature, key)
+       values (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
     );
     this.#insertTurn = db.prepare(
       `insert into turns (run, n, seq, limit_nano, spent_nano, held_nano, at, hash, open, progress, body, facts)
        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#insertCall = db.prepare(
+      `insert into calls (run, tenant, user, key, feature, agent, ${callColumns.map(([name]) => name).join(", ")})
+       select position, tenant, user, key, feature, agent, ${callColumns.map((_, i) => `?${i + 2}`).join(", ")} from runs where position = ?1`,
     );
     this.#status = db.prepare("update runs set status = ?, claims = 0 where position = ?");
     this.#end = db.prepare("update runs set status = ?, claims = 0, owner = null, wake_at = null, finished_at = ? where position = ?");
@@ -183,6 +189,7 @@ export class Writer {
       entry.agent,
       entry.machine,
       entry.feature,
+      entry.key,
     );
     if (changes === 0) return this.#acceptedBefore(entry);
     const position = Number(lastInsertRowid);
@@ -242,6 +249,7 @@ export class Writer {
       entry.body,
       `[${facts}]`,
     );
+    for (const call of entry.calls) this.#insertCall.run(position, ...call);
     if (entry.consumes !== null && this.#consume.run(n, position, entry.consumes).changes === 0)
       throw new Error(`turn ${n} of ${entry.run} consumes the message ${entry.consumes}, which is not waiting in its inbox`);
     if (!ends) {

@@ -1,5 +1,5 @@
 /** Short ways to say entries. */
-import type { AcceptEntry, AskEntry, MeterRef, RunInfo, RunProgress, TurnEntry } from "../../../src/stores/store.ts";
+import type { AcceptEntry, AskEntry, CallRow, MeterRef, RunInfo, RunProgress, TurnEntry } from "../../../src/stores/store.ts";
 
 export const progress: RunProgress = {
   steps: 0,
@@ -78,3 +78,26 @@ export const ask = (ordinal: number, more: Partial<AskEntry> = {}): AskEntry => 
 });
 export const close = (ordinal: number, costNano = 0) => ({ ordinal, costNano });
 export const meter = (key: string, limitNano: number, level: MeterRef["level"] = "user"): MeterRef => ({ key, level, limitNano });
+/** A call that has ended, at `t0` unless said otherwise. */
+export const called = (ordinal: number, costNano = 0, more: Partial<CallRow> = {}): CallRow => ({
+  ordinal,
+  endedAt: t0,
+  purpose: "answer",
+  provider: "p",
+  model: "m",
+  tier: "main",
+  attempt: 1,
+  retry: false,
+  fellBack: false,
+  cached: false,
+  inputTokens: 10,
+  cachedTokens: 4,
+  outputTokens: 3,
+  costNano,
+  savedNano: 0,
+  estimated: false,
+  finish: "stop",
+  durationMs: 100,
+  ttftMs: 10,
+  ...more,
+});

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Entry, EntryResult, Store } from "../../../src/stores/store.ts";
-import { accept, call, close, fact, meter, progress, t0, turn } from "./entries.ts";
+import { accept, call, called, close, fact, meter, progress, t0, turn } from "./entries.ts";
 import { PlainStore } from "./plain-store.ts";
 import type { MakePlace } from "./world.ts";
 
@@ -48,6 +48,7 @@ function entry(model: PlainStore, { a, b, c, d }: Seeds, pending: number): Entry
     facts: Array.from({ length: a % 4 }, (_, i) => fact(`f${i}`)),
     asks,
     closes,
+    calls: closes.map(({ ordinal, costNano }) => called(ordinal, costNano)),
     status: ends ? "done" : c % 5 === 0 ? "waiting" : "running",
     progress: { ...progress, steps: record.head },
     ...(message && a % 2 === 0 ? { consumes: message.nonce } : {}),
@@ -111,10 +112,12 @@ async function takeStep(
   }
 }
 
-/** Invariants 3 and 4, and that nothing is lost between runs and meters. */
+/** Invariants 3 and 4, that nothing is lost between runs and meters, and that each call is counted once. */
 async function checkInvariants(store: Store): Promise<void> {
   const { rows } = await store.list({ limit: 1_000 });
   const heldOn = new Map<string, number>();
+  const usage = await store.usage({ tenant: "acme", by: "agent", from: 0, to: t0 * 2, limit: 10 });
+  expect(usage.total.costNano).toBe(rows.reduce((sum, { spentNano }) => sum + spentNano, 0));
   for (const run of rows) {
     expect(run.spentNano + run.heldNano).toBeLessThanOrEqual(run.limitNano);
     expect(run.heldNano).toBe(run.open.reduce((sum, { holdNano = 0 }) => sum + holdNano, 0));
@@ -127,6 +130,8 @@ async function checkInvariants(store: Store): Promise<void> {
     expect(spentNano).toBeGreaterThanOrEqual(0);
     expect(spentNano + heldNano).toBeLessThanOrEqual(limitNano);
   }
+  // What is healthy is left as it is.
+  expect(await store.reconcile()).toEqual([]);
 }
 
 async function checkState(store: Store, model: PlainStore): Promise<void> {
