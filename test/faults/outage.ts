@@ -142,13 +142,16 @@ async function ask(url: string, tally: Tally): Promise<void> {
   tally.lost[end] = (tally.lost[end] ?? 0) + 1;
 }
 
+/** A load that the machine cannot carry would measure the machine: beyond this many under way, the next one waits. */
+const mostAtOnce = 200;
+
 /** Starts requests evenly until `isOver`, `perSecond` of them, however long each takes. Gives the end of those that are still under way. */
 async function load(url: string, perSecond: number, tally: Tally, isOver: () => boolean): Promise<{ readonly rest: Promise<unknown> }> {
   const from = performance.now();
   const running = new Set<Promise<void>>();
   for (let sent = 0; !isOver(); ) {
     const due = ((performance.now() - from) * perSecond) / 1_000;
-    for (; sent < due; sent++) {
+    for (; sent < due && running.size < mostAtOnce; sent++) {
       const one = ask(url, tally).finally(() => running.delete(one));
       running.add(one);
     }
