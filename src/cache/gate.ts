@@ -20,7 +20,7 @@ export function difference(a: string, b: string): Difference | null {
   if (ofWords) return ofWords;
   if (one.asks !== other.asks || (one.helper && other.helper && one.helper !== other.helper)) return "question";
   if (one.time !== other.time) return "time";
-  return exchanged(one.soft, other.soft) ? "preposition" : null;
+  return one.soft.toSorted().join() === other.soft.toSorted().join() ? null : "preposition";
 }
 
 /** One of the two is the other without its ending: "crash" and "crashed" are one, "interested" and "interesting" are not. */
@@ -40,7 +40,3 @@ function wordDifference(a: readonly Word[], b: readonly Word[]): Difference | nu
   if (different.some(isNumber)) return "number";
   return different.every(isPerson) ? "person" : "word";
 }
-
-/** Each side has one that the other has not. */
-const exchanged = (a: readonly string[], b: readonly string[]): boolean =>
-  a.some((word) => !b.includes(word)) && b.some((word) => !a.includes(word));

@@ -70,9 +70,9 @@ function fixedPart(spec: AgentSpec, tier: TierSpec, { tools = [], structured = f
     const shown = spec.tools
       .filter((tool) => tools.includes(tool.name))
       .map(({ name, description, schema }) => ({ name, description, schema }));
-    const { name: agent, caching, instructions, outputSchema, judge, validators } = spec;
+    const { name: agent, caching, instructions, prompt, outputSchema, judge, validators } = spec;
     const schema = structured ? outputSchema : undefined;
-    part = digest({ agent, version: caching?.version, instructions, model, tools: shown, schema, judge, validators });
+    part = digest({ agent, version: caching?.version, instructions, prompt, model, tools: shown, schema, judge, validators });
     known.set(name, part);
   }
   return part;

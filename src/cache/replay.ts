@@ -36,6 +36,7 @@ export function replay(found: Promise<CacheEntry | null>, call: string, report: 
       setImmediate(tell, entry, to);
       return;
     }
+    if (value !== undefined) report.partial(value);
     const output: CallOutput = { call, finish: "stop", text, ...(value !== undefined && { value }) };
     report.done({ ok: true, value: output as unknown as Json, account: account() });
   };

@@ -77,6 +77,14 @@ program
   .action(async (options) => (await import("./cache.ts")).purge(options));
 
 program
+  .command("decisions")
+  .description("every yes and no about a run on this machine, with its reason and its numbers")
+  .argument("<run>", "id of the run")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print each decision as a line of JSON")
+  .action(async (run, options) => (await import("./decisions.ts")).decisions(run, options));
+
+program
   .command("verify")
   .description("walk every path of an agent's machine and print its worst case in calls, tokens, money and time")
   .argument("[agent]", "one agent; all without it")

@@ -196,6 +196,29 @@ const plan = z.strictObject({
   paid: z.boolean().optional(),
 });
 export type PlanSettings = z.infer<typeof plan>;
+const share = z.number().positive().max(1);
+/** Off, or what differs from the rule as it is by default. */
+const rule = <S extends z.ZodRawShape>(shape: S) => z.strictObject(shape).or(z.literal(false)).optional();
+const spendRule = rule({ factor: z.number().positive().optional(), min_usd: usd.optional() });
+const alertMinutes = z.int().min(1).max(60);
+
+const alertSettings = z.strictObject({
+  cooldown_minutes: z.number().positive().optional(),
+  webhook: z.strictObject({ url: z.string().min(1), secret: secretSchema }).optional(),
+  rules: z
+    .strictObject({
+      spend_hour: spendRule,
+      spend_10_minutes: spendRule,
+      run_cost: rule({ usd: usd.optional() }),
+      budget: rule({ used: share.optional() }),
+      error_rate: rule({ rate: share.optional(), min_runs: positive.optional(), minutes: alertMinutes.optional() }),
+      step_caps: rule({ count: positive.optional(), minutes: alertMinutes.optional() }),
+      provider_window: rule({ used: share.optional() }),
+      provider_exhausted: z.boolean().optional(),
+      breaker_open: z.boolean().optional(),
+    })
+    .optional(),
+});
 
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
@@ -264,7 +287,28 @@ export const configSchema = z.strictObject({
       origins: z.array(z.string().min(1)).optional(),
     })
     .optional(),
-  log: z.strictObject({ level: z.enum(["silent", "error", "warn", "info", "debug"]).optional() }).optional(),
+  log: z
+    .strictObject({
+      level: z.enum(["silent", "error", "warn", "info", "debug"]).optional(),
+      /** Prompts, answers, and what tools get and give. */
+      content: z.boolean().optional(),
+      destination: z
+        .enum(["stderr", "stdout"])
+        .or(z.strictObject({ file: z.string().min(1) }))
+        .or(z.custom<{ write(line: string): void }>((value) => hasMethods(value, "write"), "something with a write method"))
+        .optional(),
+    })
+    .optional(),
+  redaction: z
+    .strictObject({
+      /** Personal data, in logs, errors and alerts. */
+      pii: z.boolean().optional(),
+      ips: z.boolean().optional(),
+      /** What is kept out of answers and results of tools before they are stored. */
+      record: z.array(z.enum(["secrets", "pii"])).optional(),
+    })
+    .optional(),
+  alerts: alertSettings.or(z.literal(false)).optional(),
 });
 
 /** After validation. */

@@ -9,6 +9,7 @@ import type { Answers } from "../cache/answers.ts";
 import type { Limited } from "../limits/rate-limits.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
+import type { Redaction } from "../safety/redaction.ts";
 import type { AgentSpec } from "./agent.ts";
 import { Call, type CallDeps } from "./call.ts";
 import type { Account, Ask } from "./run.ts";
@@ -75,10 +76,13 @@ export function createInterpreter(
         return cache && work.spec.caching?.singleFlight ? cache.share(work, report, start) : start(report);
       }
       if (work.ask.kind === "tool") {
-        const { name } = work.ask.input;
+        const { name, input } = work.ask.input;
         const tool = deps.toolOf(work.spec, name);
         if (!tool) return free(Effect.succeed(failure("tool_not_found", `there is no tool "${name}" in this process`)), report);
-        return free(performTool(tool, work, work.ask.input.input, report, deps.clock), report);
+        return free(
+          recorded(deps.record, (to) => performTool(tool, work, input, to, deps.clock), report),
+          report,
+        );
       }
       const { ask } = work;
       if (ask.kind === "lookup") {
@@ -113,6 +117,17 @@ function run(effect: Effect.Effect<Outcome>, report: Reporter): () => void {
     stopped = true;
     fiber.interruptUnsafe();
   };
+}
+
+/** What a tool says, without what must not be stored. */
+function recorded(
+  record: Redaction | undefined,
+  perform: (report: Reporter) => Effect.Effect<Outcome>,
+  report: Reporter,
+): Effect.Effect<Outcome> {
+  if (!record) return perform(report);
+  const progress: Reporter["progress"] = (message, done, total) => report.progress(record.text(String(message)), done, total);
+  return Effect.map(perform({ ...report, progress }), (outcome) => ({ ...outcome, value: record.json(outcome.value) }));
 }
 
 /** Work that costs no money. */

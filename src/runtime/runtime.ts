@@ -22,8 +22,13 @@ import { ProviderLimits } from "../limits/provider-limits.ts";
 import { type RateLimit, type RateLimitSettings, RateLimits } from "../limits/rate-limits.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../limits/retry-budget.ts";
 import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
+import { DecisionReader } from "../observe/decisions.ts";
+import { type Observer, observers, type ProcessEvent } from "../observe/observer.ts";
+import { Recent, type RecentEvent } from "../observe/recent.ts";
+import type { Alert } from "../protocol/alert.ts";
 import type { Budget } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
+import type { Decision } from "../protocol/decision.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import { newRunId } from "../protocol/ids.ts";
@@ -35,11 +40,13 @@ import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
+import { type Redaction, redaction } from "../safety/redaction.ts";
 import { damaged } from "../stores/damage.ts";
 import {
   type Correction,
   correctionWords,
   type EntryResult,
+  type FactRow,
   type Idempotency,
   type InboxMessage,
   type RunInfo,
@@ -51,7 +58,7 @@ import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
 import { checkDefinition } from "./definition.ts";
 import { estimate } from "./estimate.ts";
-import { factOf } from "./facts.ts";
+import { factOf, storedFact } from "./facts.ts";
 import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
 import { definitionOf, withInput } from "./instructions.ts";
@@ -109,6 +116,14 @@ export type RuntimeOptions = {
   /** Gets XState's inspection events of each turn after that turn was committed. */
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
+  /** Told of committed turns and of what happens to the process. */
+  readonly observers?: readonly Observer[];
+  /** The door that errors pass through; one that knows no secret by its value by default. */
+  readonly redaction?: Redaction;
+  /** Tells of alerts; see {@link Runtime.onAlert}. */
+  readonly alerts?: { onAlert(listener: (alert: Alert) => void): () => void };
+  /** What is kept out of what models and tools say before it is stored or told; nothing by default. */
+  readonly record?: Redaction;
   readonly channel: Channel;
   /** Without one nothing is looked up, kept or shared. Closed with the runtime. */
   readonly cache?: Answers;
@@ -141,6 +156,7 @@ const keepMs = 30 * 24 * 3_600_000;
 const purgeEveryMs = 3_600_000;
 const stalledMs = 5_000;
 const limiterTestMs = 1_000;
+const factsPage = 1_000;
 
 export class Runtime implements Runs {
   private readonly options: RuntimeOptions;
@@ -151,6 +167,8 @@ export class Runtime implements Runs {
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
   private readonly specs = new Map<string, AgentSpec>();
   private readonly machines = new Map<string, AnyStateMachine>();
+  /** The door that errors pass through: for servers and logs over this runtime. */
+  readonly redaction: Redaction;
   /** Circuit breakers of this process. */
   readonly breakers: Health;
   private readonly rates: RateLimits | undefined;
@@ -158,6 +176,9 @@ export class Runtime implements Runs {
   /** Limits are configured, and it has not been seen yet that they refuse. */
   private limiterUntested = false;
   private cancelLimiterTest = (): void => {};
+  private readonly observer: Required<Observer> | undefined;
+  private readonly onError: RuntimeOptions["onError"];
+  private readonly recent = new Recent();
   private draining = false;
   private cancelPurge = (): void => {};
 
@@ -183,14 +204,23 @@ export class Runtime implements Runs {
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
     const clock = (): number => this.scheduler.monotonic();
+    const door = options.redaction ?? redaction();
+    this.redaction = door;
+    const { onError } = options;
+    this.onError = onError && ((message, run) => onError(door.text(message), run));
+    this.observer = observers(options.observers ?? [], (message) => this.onError?.(message));
     const { rateLimits, reliability = {} } = options;
     const { minuteMs, exhaustedMs } = reliability;
-    this.breakers = new Health(clock, reliability.breaker);
+    this.breakers = new Health(clock, reliability.breaker, (change) => this.notice({ type: "breaker", ...change }));
     this.rates = rateLimits && new RateLimits(rateLimits.limiter, rateLimits, minuteMs);
     this.limiterUntested = this.rates !== undefined;
     const timing = { clock, after: (ms: number, task: () => void) => this.scheduler.after(ms, task) };
     const settings = { ...options.queue, ...(minuteMs && { minuteMs }), ...(exhaustedMs && { exhaustedMs }) };
-    this.gate = new CallGate(new ProviderLimits(options.providerLimits ?? {}, settings, timing, options.onLimit), this.rates, timing);
+    this.gate = new CallGate(
+      new ProviderLimits(options.providerLimits ?? {}, settings, timing, (event) => this.limited(event)),
+      this.rates,
+      timing,
+    );
     const machines: Record<string, AnyStateMachine> = { agent: agentMachine, single: requestMachine, ...options.machines };
     for (const [name, machine] of Object.entries(machines))
       this.machines.set(`${name}@${machine.version ?? "1"}`, supervise(supervisorMachine, machine));
@@ -230,6 +260,7 @@ export class Runtime implements Runs {
           toolOf,
           ...(options.priceOf && { priceOf: options.priceOf }),
           cache: options.cache,
+          record: options.record,
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
@@ -237,7 +268,9 @@ export class Runtime implements Runs {
       specOf: (hash) => this.specOf(hash),
       appraise: (spec, info) => appraise(spec, info.sensitive === true, options.providers, (name) => toolOf(spec, name)),
       ...(inspect && { inspect: (run, events) => tell(inspect, run, events) }),
-      onError: options.onError,
+      observe: this.observer?.turn,
+      redaction: door,
+      onError: this.onError,
       ...(options.journal && { journal: options.journal }),
     });
   }
@@ -401,6 +434,46 @@ export class Runtime implements Runs {
       if (data.length === limit) return { data, next: row.n < record.head ? String(row.n) : null };
     }
     return { data, next: null };
+  }
+
+  /** Every yes and no about a run with its reason, from what is stored of it. How the budgets above the run stood is for operators. */
+  async decisions(run: string, caller: Caller = local): Promise<{ data: Decision[]; next: null }> {
+    await this.find(run, caller);
+    const reader = new DecisionReader();
+    const data: Decision[] = [];
+    for (let after = 0; ; ) {
+      const rows = await this.store.facts(run, after, factsPage);
+      for (const { seq, json } of rows) {
+        const decision = reader.take((caller.scopes.includes("admin") ? storedFact : factOf)(run, seq, json));
+        if (decision) data.push(decision);
+      }
+      if (rows.length < factsPage) return { data, next: null };
+      after = (rows.at(-1) as FactRow).seq;
+    }
+  }
+
+  /** What happened lately to this process: breakers that opened, providers that ran out. The last 256. */
+  recentEvents(): readonly RecentEvent[] {
+    return this.recent.list();
+  }
+
+  /** Called with each alert, where alerts are configured. The result ends it. */
+  onAlert(listener: (alert: Alert) => void): () => void {
+    return this.options.alerts?.onAlert(listener) ?? (() => {});
+  }
+
+  /** Something beside the runs has happened: kept for {@link recentEvents} and told to observers. */
+  notice(event: ProcessEvent): void {
+    this.recent.add(event, this.scheduler.now());
+    this.observer?.process(event);
+  }
+
+  private limited(event: LimitEvent): void {
+    this.options.onLimit?.(event);
+    const { type } = event;
+    if (type === "provider.near_limit")
+      this.notice({ type: "provider.window", provider: event.provider, window: event.which, used: event.used / event.limit });
+    else if (type === "provider.exhausted") this.notice({ type, provider: event.provider, isExhausted: true, message: event.message });
   }
 
   /** Feeds the journal to the machine again, turn by turn. Nothing is performed or released. Throws where it goes otherwise than recorded. */
@@ -752,9 +825,9 @@ export class Runtime implements Runs {
     this.cancelPurge = this.scheduler.after(purgeEveryMs, () => {
       const now = this.scheduler.now();
       this.deleteOld(now - keepMs, now)
-        .catch((error) => this.options.onError?.(`old runs could not be deleted: ${error}`))
+        .catch((error) => this.onError?.(`old runs could not be deleted: ${error}`))
         .then(() => this.reconcile(now - 2 * purgeEveryMs))
-        .catch((error) => this.options.onError?.(`holds could not be compared: ${error}`))
+        .catch((error) => this.onError?.(`holds could not be compared: ${error}`))
         .finally(() => this.purge());
     });
   }

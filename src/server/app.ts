@@ -74,7 +74,8 @@ export function createApp(context: ServerContext): FetchHandler {
     } else if (page.serve(rawPath(url), undefined)) {
       return notAllowed(method, ["GET", "HEAD"]);
     }
-    return errorReply(errorBody("not_found", `nothing is served at ${method} ${JSON.stringify(request.req.path.slice(0, 200))}`));
+    const error = errorBody("not_found", `nothing is served at ${method} ${JSON.stringify(request.req.path.slice(0, 200))}`);
+    return errorReply(settings.redaction.error(error));
   });
   app.onError((error, request) => errorReply(failure(error, context, `${request.req.method} ${request.req.routePath}`)));
 

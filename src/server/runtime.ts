@@ -5,6 +5,7 @@
  */
 import type { Budget } from "../protocol/budget.ts";
 import type { AnswerBody, RunsQuery, StartBody } from "../protocol/commands.ts";
+import type { Decision } from "../protocol/decision.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Run } from "../protocol/run.ts";
@@ -77,6 +78,8 @@ export interface ServerRuntime {
   /** The stored facts after a cursor, in order. */
   facts(run: string, options: { caller: Caller; after?: string; limit?: number }): Promise<Page<Fact>>;
   journal(run: string, options: { caller: Caller; cursor?: string; limit?: number }): Promise<Page<unknown>>;
+  /** Every yes and no about a run, with its reason. */
+  decisions(run: string, caller: Caller): Promise<Page<Decision>>;
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
   /** Those above the run, in their present windows. */
   budgets(caller: Caller): Promise<readonly Budget[]>;

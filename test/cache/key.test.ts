@@ -31,6 +31,8 @@ test("differs by everything that an answer depends on", () => {
     id({ sensitive: true }),
     id({ spec: spec({ name: "other" }) }),
     id({ spec: spec({ instructions: "Be long." }) }),
+    id({ spec: spec({ prompt: { name: "guide", version: "1", variables: [] } }) }),
+    id({ spec: spec({ prompt: { name: "guide", version: "2", variables: [] } }) }),
     id({ spec: spec({ caching: { ...spec().caching!, version: "2" } }) }),
     id({ spec: spec({ tiers: tiers.map((tier) => ({ ...tier, model: "m2" })) }) }),
     id({ spec: spec({ tiers: tiers.map((tier) => ({ ...tier, parameters: { temperature: 1 } })) }) }),

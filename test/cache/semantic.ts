@@ -9,7 +9,7 @@ const key = process.env.OPENAI_API_KEY;
 const percent = (part: number, all: number): string => `${part} of ${all} (${((100 * part) / all).toFixed(0)} %)`;
 const row = (...cells: string[]): void => console.log(`| ${cells.join(" | ")} |`);
 
-for (const embedder of [localEmbedder(), ...(key ? [openaiEmbedder({ apiKey: key })] : [])]) {
+for (const embedder of [localEmbedder({ timeoutMs: 60_000 }), ...(key ? [openaiEmbedder({ apiKey: key })] : [])]) {
   console.log(`\n## ${embedder.name}, threshold ${embedder.threshold}\n`);
   for (const which of ["tuned", "held out"] as const) {
     const measured = await measure(half(pairs, which), embedder);

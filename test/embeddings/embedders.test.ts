@@ -8,7 +8,7 @@ import { json } from "../../src/testing/fault-script.ts";
 import { startFaultServer } from "../../src/testing/fault-server.ts";
 
 test("the local embedder gives vectors of length 1, the same alone and in a batch, alike for what is alike", async () => {
-  const embedder = localEmbedder();
+  const embedder = localEmbedder({ timeoutMs: 60_000 });
   onTestFinished(() => embedder.close());
   const texts = ["How do I reset my password?", "What is the way to reset my password?", "Which fish live in the Rhine?"];
   // Asked for at once, they are one batch of the thread.
@@ -22,7 +22,7 @@ test("the local embedder gives vectors of length 1, the same alone and in a batc
 });
 
 test("what is too much for the local embedder is refused, and closing ends what waits", async () => {
-  const embedder = localEmbedder();
+  const embedder = localEmbedder({ timeoutMs: 60_000 });
   const waiting = embedder.embed(Array.from({ length: 200 }, (_, i) => `text ${i}`));
   await expect(embedder.embed(Array.from({ length: 100 }, (_, i) => `more ${i}`))).rejects.toMatchObject({ code: "overloaded" });
   const ended = expect(waiting).rejects.toMatchObject({ code: "unavailable" });

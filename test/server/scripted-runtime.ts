@@ -195,6 +195,11 @@ export class ScriptedRuntime implements ServerRuntime {
     return { id, runs: [], messages: [] };
   }
 
+  async decisions(id: string) {
+    this.#find(id);
+    return { data: [], next: null };
+  }
+
   async budgets() {
     return [];
   }

@@ -8,10 +8,10 @@ const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/
 /** Say nothing. Tense and question are read before they are dropped. */
 export const silent = words(`
   a an the of is are am be been being was were do does did have has had there its
-  please kindly just actually really exactly so then also yet and my mine
+  please kindly just actually really exactly so my mine
 `);
 
-/** May be left out or added, but not be exchanged for one another: "in 5 days" is not "for 5 days". */
+/** Words of place and direction: their order says nothing that the other words do not, but they must be the same. */
 export const soft = words("to for in on at with into onto about within during as");
 
 /** Words of number and sign that the tokens are made of. */
@@ -31,8 +31,8 @@ export const persons = words(`
 
 /** Permission, advice, duty and will are different questions. */
 export const modals: ReadonlyMap<string, string> = new Map(
-  Object.entries({ can: "can could may might", should: "should ought", must: "must shall", will: "will would" }).flatMap(([modal, all]) =>
-    [...words(all)].map((word) => [word, modal] as const),
+  Object.entries({ can: "can could may", might: "might", should: "should ought", must: "must shall", will: "will would" }).flatMap(
+    ([modal, all]) => [...words(all)].map((word) => [word, modal] as const),
   ),
 );
 

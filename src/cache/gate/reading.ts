@@ -27,11 +27,18 @@ export function read(text: string): Reading {
   const { asks, rest } = question(joinNumbers(tokens));
   const words: Word[] = [];
   const softWords: string[] = [];
+  const isDenied = tokens.some(isNegation);
   for (const token of joinCompounds(rest)) {
     if (soft.has(token)) softWords.push(token);
-    else if (!silent.has(token)) words.push(wordOf(token));
+    else if (!isSilent(token, rest, isDenied)) words.push(wordOf(token));
   }
   return { asks, time: timeOf(tokens), helper: asks === "how-to" ? null : helperOf(tokens), words, soft: softWords };
+}
+
+/** "Can I have a refund" is not "can I refund"; "has not come yet" is "has not come". */
+function isSilent(token: string, all: readonly string[], isDenied: boolean): boolean {
+  if (have.test(token)) return !all.some((word) => modals.has(word));
+  return token === "yet" ? isDenied : silent.has(token);
 }
 
 export const isNumber = (word: string): boolean => /^[#−]/.test(word);
@@ -40,7 +47,7 @@ export const isPerson = (word: string): boolean => persons.has(word);
 
 // --- tokens
 
-const tokenPattern = /\d+(?:[.,:]\d+)*|[\p{L}\p{M}]+(?:[.][\p{L}\p{M}]+)*(?:\+\+|#)?|[+*×÷/=<>^√%$€£¥&|~]|-(?=\d)|\s-\s|[.!?:"“”]/gu;
+const tokenPattern = /\d+(?:[.,:]\d+)*|[\p{L}\p{M}]+(?:[.][\p{L}\p{M}]+)*(?:\+\+|#)?|-(?=\d)|\s-\s|[+*×÷/%&@#[\]{}\\\p{S}]|[.!?:"“”]/gu;
 const signs: Readonly<Record<string, string>> = { "%": "percent", $: "dollar", "€": "euro", "£": "pound-sterling", "¥": "yen" };
 
 /** Lower case, contractions written out. A word whose capitals say that it is a name and no function word keeps them. */
@@ -65,11 +72,13 @@ function tokensOf(text: string): string[] {
   let starts = true;
   for (const match of plain.matchAll(tokenPattern)) {
     const raw = match[0].trim();
+    const previous = tokens.at(-1) ?? "";
     if (/^[.!?:"“”]$/.test(raw)) {
+      // A number may be a factorial.
+      if (raw === "!" && isNumber(previous)) tokens.push(raw);
       starts = true;
       continue;
     }
-    const previous = tokens.at(-1) ?? "";
     if (/^\d/.test(raw)) {
       const number = digitsOf(raw);
       if (previous === "-") tokens[tokens.length - 1] = `−${number}`;
@@ -166,6 +175,7 @@ function question(tokens: readonly string[]): { asks: string; rest: string[] } {
 const split = (text: string): string[] => text.split(" ").filter((word) => word !== "");
 const withModals = (words: readonly string[]): string[] => words.map((word) => modals.get(word) ?? word);
 
+/** Helpers of verbs. */
 const be = /^(?:is|are|am|be|been|was|were)$/;
 const have = /^(?:has|have|had)$/;
 const doing = /^(?:do|does|did)$/;
@@ -180,9 +190,7 @@ function timeOf(tokens: readonly string[]): string {
   return some(be) && some(/[a-z]{2}ed$/) ? `${tense} passive` : tense;
 }
 
-/** Where something "has" it may as well "be" there: how many days a year has, how many there are in it. */
 function helperOf(tokens: readonly string[]): Reading["helper"] {
-  if (tokens.some((token) => have.test(token))) return null;
   if (tokens.some((token) => doing.test(token))) return "do";
   return tokens.some((token) => be.test(token)) ? "be" : null;
 }
