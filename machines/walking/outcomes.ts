@@ -27,6 +27,8 @@ const few: ReadonlySet<string> = new Set([
   "invalid",
   "invalid otherwise",
   "empty",
+  "cut at the token limit",
+  "interrupted after text was shown",
   "429, wait as long as we would",
   "context too long",
   "lost",

@@ -2,8 +2,10 @@
 import { expect } from "vitest";
 import { z } from "zod";
 import { agent, createRuntime, type Validator } from "../../src/index.ts";
+import { contend, newFile } from "../contention/contention.ts";
+import { sharedPostgres } from "../stores/postgres-server.ts";
 import { post } from "../whole-path/protocol-client.ts";
-import { many, pending, row } from "./row.ts";
+import { isWhole, many, pending, row } from "./row.ts";
 import { backoff } from "./world.ts";
 
 /** A call holds and costs the same: 20 tokens of output at one micro-dollar. */
@@ -32,7 +34,35 @@ row(
   },
 );
 
-pending("E02", "E01 from four processes, with kills", "the store's own proof: test/stores (Postgres from 1 and 4, SQLite from one)");
+row(
+  "E02",
+  "E01 over processes that are killed",
+  { injected: "SQLite from one process; in the whole suite also Postgres from four; kills and cancels meanwhile", repeat: 1 },
+  async (world) => {
+    await world.run("alone");
+    const file = newFile();
+    const calls = many(500, 60);
+    const seen: string[] = [];
+    try {
+      const embedded = await contend({ place: file, processes: 1, budget: "calls", calls, kills: 1, cancels: 0.1 });
+      seen.push(
+        `SQLite: ${embedded.admitted} of ${embedded.calls} admitted, room for ${embedded.room}, ${embedded.corrections} corrections`,
+      );
+      expect(embedded).toMatchObject({ admitted: embedded.room, corrections: 0 });
+    } finally {
+      file.remove();
+    }
+    if (isWhole) {
+      const place = { url: await sharedPostgres(), schema: "faults_e02" };
+      const shared = await contend({ place, processes: 4, budget: "calls", calls, kills: 2, cancels: 0.1 });
+      seen.push(
+        `Postgres from 4: ${shared.admitted} of ${shared.calls} admitted, room for ${shared.room}, ${shared.corrections} corrections`,
+      );
+      expect(shared).toMatchObject({ admitted: shared.room, corrections: 0 });
+    }
+    return seen.join("; ");
+  },
+);
 
 const counting = {
   config: () => ({
@@ -198,17 +228,30 @@ row(
   },
 );
 
-row("E16", "the same start again", { injected: "20 starts with one Idempotency-Key, at once and afterwards" }, async (world) => {
-  const start = () => post(world.url, "/v1/runs", { agent: "alone", input: "Once?" }, { "idempotency-key": "k-1" });
-  const first = await Promise.all(Array.from({ length: 10 }, start));
-  const spent = async () => (await world.runtime.budgets()).find(({ level }) => level === "system")?.spent;
-  const before = await spent();
-  const later = await Promise.all(Array.from({ length: 10 }, start));
-  const ids = [...first, ...later].map(({ body }) => (body as { id: string }).id);
-  expect(new Set(ids).size).toBe(1);
-  expect(later.every(({ headers }) => headers.get("idempotent-replayed") === "true")).toBe(true);
-  expect(world.primary.book.entries).toHaveLength(1);
-  expect(await spent()).toEqual(before);
-  expect((await post(world.url, "/v1/runs", { agent: "alone", input: "Twice?" }, { "idempotency-key": "k-1" })).status).toBe(422);
-  return "one run, one call, no further cent; another body under the key: 422. Replays from the cache are the cache's rows";
-});
+row(
+  "E16",
+  "the same start again",
+  {
+    injected: "20 starts with one Idempotency-Key, at once and afterwards",
+    config: () => ({ agents: [agent({ name: "cached", machine: "single", tiers: ["first"], cache: { exact: {} }, backoff })] }),
+  },
+  async (world) => {
+    const start = () => post(world.url, "/v1/runs", { agent: "alone", input: "Once?" }, { "idempotency-key": "k-1" });
+    const first = await Promise.all(Array.from({ length: 10 }, start));
+    const spent = async () => (await world.runtime.budgets()).find(({ level }) => level === "system")?.spent;
+    const before = await spent();
+    const later = await Promise.all(Array.from({ length: 10 }, start));
+    const ids = [...first, ...later].map(({ body }) => (body as { id: string }).id);
+    expect(new Set(ids).size).toBe(1);
+    expect(later.every(({ headers }) => headers.get("idempotent-replayed") === "true")).toBe(true);
+    expect(world.primary.book.entries).toHaveLength(1);
+    expect(await spent()).toEqual(before);
+    expect((await post(world.url, "/v1/runs", { agent: "alone", input: "Twice?" }, { "idempotency-key": "k-1" })).status).toBe(422);
+    world.answers("primary", [{ text: "Kept." }]);
+    const kept = { agent: "cached", input: "Again?" };
+    const [live, replayed] = [await post(world.url, "/v1/runs", kept), await post(world.url, "/v1/runs", kept)];
+    expect(live.body).toMatchObject({ status: "done", output: "Kept." });
+    expect(replayed.body).toMatchObject({ status: "done", output: "Kept.", cached: true, cost_microusd: 0 });
+    return "one run, one call, no further cent; another body under the key: 422; an answer of the cache is marked and costs nothing";
+  },
+);

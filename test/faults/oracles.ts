@@ -53,8 +53,10 @@ async function oneEnd({ played, url }: FaultWorld): Promise<void> {
   }
 }
 
+const hourOf = (at: number): number => Math.floor(at / 3_600_000);
+
 /** Spent + held ≤ limit after every transaction; no hold is left; the ledger is the providers' invoice, estimated calls between it and their hold. */
-async function moneyAgrees({ played, audit, invoices, runtime }: FaultWorld): Promise<void> {
+async function moneyAgrees({ played, audit, invoices, runtime, openedAt }: FaultWorld): Promise<void> {
   expect(audit.looks).toBeGreaterThan(0);
   expect(audit.over).toEqual([]);
   let spent = 0;
@@ -72,8 +74,10 @@ async function moneyAgrees({ played, audit, invoices, runtime }: FaultWorld): Pr
     } else expect(run.cost_microusd, `the ledger and the invoice of ${run.id}`).toBeCloseTo(invoice, 3);
   }
   const [system] = (await runtime.budgets()).filter(({ level }) => level === "system");
-  if (system) expect(system.held.cost_microusd).toBe(0);
-  if (system) expect(system.spent.cost_microusd).toBeGreaterThanOrEqual(spent - 1e-3);
+  if (!system) return;
+  expect(system.held.cost_microusd).toBe(0);
+  // A row that an hour ends in has spent on two meters.
+  if (hourOf(Date.now()) === hourOf(openedAt)) expect(system.spent.cost_microusd).toBeGreaterThanOrEqual(spent - 1e-3);
 }
 
 /** No effect was done twice: each use of a tool has a key of its own. */
@@ -169,7 +173,8 @@ async function keepsSecrets(world: FaultWorld): Promise<void> {
   for (const { run } of played.slice(0, 3))
     sinks.push([`journal of ${run.id}`, await (await fetch(`${url}/v1/runs/${run.id}/journal`)).text()]);
   sinks.push(["/metrics", await (await fetch(`${url}/metrics`)).text()]);
-  for (const name of readdirSync(folder)) sinks.push([name, readFileSync(join(folder, name), "latin1")]);
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true }))
+    if (entry.isFile()) sinks.push([entry.name, readFileSync(join(entry.parentPath, entry.name), "latin1")]);
   for (const [name, text] of sinks) for (const secret of secrets) expect(text.includes(secret), `a key in ${name}`).toBe(false);
 }
 

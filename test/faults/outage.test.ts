@@ -8,10 +8,11 @@ test.for(["503", "silent"] as const)("a minute of outage (%s): everything is ans
   const { tally, calls, retries, openedAfterMs, closedAfterProbes } = await outage(way, 60);
   expect(tally.lost).toEqual({});
   expect(tally.by.second).toBeGreaterThan(0);
-  // 10 are always allowed in a window, and the outage touches two.
+  // 10 are always allowed in a window, and a play touches two.
   expect(retries).toBeLessThanOrEqual(Math.max(20, 0.1 * calls));
   expect(openedAfterMs).toBeLessThanOrEqual(50);
-  expect(closedAfterProbes).toBe(1);
+  // None, where the one that was out as it healed has closed it.
+  expect(closedAfterProbes).toBeLessThanOrEqual(1);
 });
 
 test("a fifth of the primary's answers broken before their first byte: all are answered", timeout, async () => {

@@ -42,11 +42,11 @@ export type Tally = {
 export type Outage = {
   readonly way: Way;
   readonly tally: Tally;
-  /** Calls of the primary that were made while it was down. */
+  /** Calls of the primary from the healthy time before to its recovery, and those of them that were made again after a failure. */
   readonly calls: number;
-  /** Of them those that were made again after a failure. */
   readonly retries: number;
-  /** Of them those that an open breaker let through. */
+  /** Calls while it was down, and those of them that an open breaker let through. */
+  readonly callsDown: number;
   readonly probes: number;
   /** From the moment at which more than half of the primary's calls in the window had failed to the breaker's opening; below 0 where its window, which is right to a twelfth, was ahead. */
   readonly openedAfterMs: number;
@@ -142,13 +142,16 @@ async function ask(url: string, tally: Tally): Promise<void> {
   tally.lost[end] = (tally.lost[end] ?? 0) + 1;
 }
 
+/** A load that the machine cannot carry would measure the machine: beyond this many under way, the next one waits. */
+const mostAtOnce = 200;
+
 /** Starts requests evenly until `isOver`, `perSecond` of them, however long each takes. Gives the end of those that are still under way. */
 async function load(url: string, perSecond: number, tally: Tally, isOver: () => boolean): Promise<{ readonly rest: Promise<unknown> }> {
   const from = performance.now();
   const running = new Set<Promise<void>>();
   for (let sent = 0; !isOver(); ) {
     const due = ((performance.now() - from) * perSecond) / 1_000;
-    for (; sent < due; sent++) {
+    for (; sent < due && running.size < mostAtOnce; sent++) {
       const one = ask(url, tally).finally(() => running.delete(one));
       running.add(one);
     }
@@ -172,19 +175,19 @@ export async function outage(way: Way, perSecond: number): Promise<Outage> {
   try {
     const { primary, runtime, url } = world;
     const watched = watch(runtime.breakers);
-    await (await load(url, perSecond, newTally(), after(500))).rest;
+    const [before, tally, later] = [newTally(), newTally(), newTally()];
+    await (await load(url, perSecond, before, after(500))).rest;
 
     isDown = true;
     if (way === "refused") await primary.down();
     const downAt = performance.now();
-    const tally = newTally();
     const { rest } = await load(url, perSecond, tally, after(outageMs));
     if (way === "refused") await primary.up();
     isDown = false;
     const healedAt = performance.now();
     const isClosed = (): boolean => watched.told.some(({ at, state }) => at > healedAt && state === "closed");
     const late = after(20 * breaker.cooldownMs);
-    await (await load(url, perSecond, newTally(), () => isClosed() || late())).rest;
+    await (await load(url, perSecond, later, () => isClosed() || late())).rest;
     await rest;
 
     const made = watched.asked.filter(({ at, answer }) => at >= downAt && at < healedAt && answer !== "no");
@@ -193,8 +196,9 @@ export async function outage(way: Way, perSecond: number): Promise<Outage> {
     return {
       way,
       tally,
-      calls: made.length,
-      retries: await retriesIn(runtime, tally.long),
+      calls: watched.asked.filter(({ answer }) => answer !== "no").length,
+      retries: await retriesIn(runtime, [...before.long, ...tally.long, ...later.long]),
+      callsDown: made.length,
       probes: made.filter(({ answer }) => answer === "probe").length,
       openedAfterMs: (opened?.at ?? Number.POSITIVE_INFINITY) - thresholdAt(watched, downAt),
       closedAfterMs: (closed?.at ?? Number.POSITIVE_INFINITY) - healedAt,

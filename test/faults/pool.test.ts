@@ -4,7 +4,7 @@ import { agent } from "../../src/index.ts";
 import { chatError } from "../../src/testing/fault-chat.ts";
 import { post } from "../whole-path/protocol-client.ts";
 import { many, pending, row } from "./row.ts";
-import { backoff } from "./world.ts";
+import { backoff, goodText } from "./world.ts";
 
 pending("P43", "a wedged member of a pool", "waits for pools of self-hosted workers (C6)");
 
@@ -14,10 +14,21 @@ row(
   {
     injected: "503 from every provider",
     config: () => ({
-      agents: [agent({ name: "last-resort", machine: "single", tiers: ["first", "second"], degraded: "Please come back later.", backoff })],
+      agents: [
+        agent({
+          name: "cached",
+          machine: "single",
+          tiers: ["first", "second"],
+          cache: { exact: { ttl_ms: 1, stale_ms: 3_600_000 } },
+          backoff,
+        }),
+        agent({ name: "last-resort", machine: "single", tiers: ["first", "second"], degraded: "Please come back later.", backoff }),
+      ],
     }),
   },
   async (world) => {
+    const asked = { agent: "cached", input: "What was it?" };
+    expect((await post(world.url, "/v1/runs", asked)).body).toMatchObject({ status: "done", output: goodText });
     for (const who of ["primary", "secondary"] as const)
       world.answers(who, () => chatError(503, "Down.", { headers: { "retry-after": "0" } }));
     for (const { run } of await world.runs("last-resort", many(100, 30), 8))
@@ -29,12 +40,19 @@ row(
     const probes = world.primary.book.entries.length - reached;
     // One a cooldown (100 ms), and one for the part of a cooldown that had passed.
     expect(probes).toBeLessThanOrEqual(Math.ceil((performance.now() - from) / 100) + 1);
+    expect((await post(world.url, "/v1/runs", asked)).body).toMatchObject({
+      status: "degraded",
+      tier: "cached",
+      cached: true,
+      output: goodText,
+      cost_microusd: 0,
+    });
     const bare = await world.run("chain");
     expect(bare.run).toMatchObject({ status: "failed", error: { code: "provider_unavailable" } });
     expect((await post(world.url, "/v1/runs", { agent: "chain", input: "And now?" })).body).toMatchObject({
       status: "failed",
       error: { code: "provider_unavailable" },
     });
-    return `the degraded answer every time; ${probes} probes through open breakers in ${Math.round(performance.now() - from)} ms; without one a typed failure`;
+    return `the old answer of the cache, else the degraded one, every time; ${probes} probes through open breakers in ${Math.round(performance.now() - from)} ms; without one a typed failure`;
   },
 );

@@ -1,9 +1,10 @@
 /** P01 to P06: a provider says how much it takes, and when again. */
 import { expect } from "vitest";
+import { agent } from "../../src/index.ts";
 import { chatError } from "../../src/testing/fault-chat.ts";
 import type { FaultEntry } from "../../src/testing/fault-server.ts";
-import { many, pending, row } from "./row.ts";
-import { backoff } from "./world.ts";
+import { many, row } from "./row.ts";
+import { backoff, price, reliability } from "./world.ts";
 
 const limited = (headers: { readonly [name: string]: string }) =>
   chatError(429, "Slow down.", { type: "rate_limit_error", code: "rate_limit_exceeded", headers });
@@ -59,24 +60,76 @@ row("P03", "retry-after-ms against Retry-After", { injected: "429, retry-after-m
   return `waited ${Math.round(waited(entries))} ms`;
 });
 
-row("P05", "429 that says the credit is used up", { injected: "429 insufficient_quota" }, async (world) => {
-  world.answers("primary", [
-    chatError(429, "You exceeded your current quota.", { type: "insufficient_quota", code: "insufficient_quota" }),
-  ]);
-  const { run, transcript, entries } = await world.run("chain");
-  expect(run).toMatchObject({ status: "done", tier: "second", calls: 2 });
-  expect(transcript.of("request.retrying")).toEqual([]);
-  expect(transcript.of("call.finished")[0]?.error).toMatchObject({
-    code: "provider_rejected",
-    retryable: false,
-    details: { reason: "exhausted" },
-  });
-  expect(entries).toHaveLength(2);
-  return "not retried, reason `exhausted`, the next tier answered";
+row(
+  "P05",
+  "429 that says the credit is used up",
+  { injected: "429 insufficient_quota, then 3 more runs", config: () => ({ reliability: { ...reliability, exhaustedMs: 4_000 } }) },
+  async (world) => {
+    world.answers("primary", [
+      chatError(429, "You exceeded your current quota.", { type: "insufficient_quota", code: "insufficient_quota" }),
+    ]);
+    const { run, transcript, entries } = await world.run("chain");
+    expect(run).toMatchObject({ status: "done", tier: "second", calls: 2 });
+    expect(transcript.of("request.retrying")).toEqual([]);
+    expect(transcript.of("call.finished")[0]?.error).toMatchObject({
+      code: "provider_rejected",
+      retryable: false,
+      details: { reason: "exhausted" },
+    });
+    expect(entries).toHaveLength(2);
+    for (const { run } of await world.runs("chain", 3)) expect(run).toMatchObject({ status: "done", tier: "second" });
+    expect(world.primary.book.entries).toHaveLength(1);
+    expect(world.limitEvents).toMatchObject([{ type: "provider.exhausted", provider: "primary" }]);
+    return "not retried, the next tier answered; the provider is marked and not asked again for a while; operators told once";
+  },
+);
+
+const told = (remaining: number, reset: string) => ({
+  "x-ratelimit-limit-requests": "100",
+  "x-ratelimit-remaining-requests": String(remaining),
+  "x-ratelimit-reset-requests": reset,
 });
 
-pending(
+row(
   "P06",
-  "reset headers, throttle from 90 %",
-  "waits for the provider windows (B11); that the headers are read is tested in test/providers/rate-limits.test.ts",
+  "what response headers say is left",
+  {
+    injected: "remaining 50, 15 and 5 of 100 requests; resets 6m0s, RFC 3339, -1 and 0",
+    config: () => ({
+      tiers: Object.fromEntries(["m3", "m4", "m5"].map((model) => [model, { provider: "primary", model, price, max_output_tokens: 200 }])),
+      agents: ["m3", "m4", "m5"].map((model) => agent({ name: model, machine: "single", tiers: [model, "second"], backoff })),
+    }),
+  },
+  async (world) => {
+    const answered = async (name: string, headers: { readonly [name: string]: string }) => {
+      world.answers("primary", [{ text: "Fine.", headers }]);
+      return (await world.run(name)).run.tier;
+    };
+    for (const reset of ["-1", "0", "soon"]) expect(await answered("m3", told(0, reset))).toBe("m3");
+    expect(await answered("m3", told(50, "6m0s"))).toBe("m3");
+    expect(world.limitEvents).toEqual([]);
+    expect(await answered("m4", told(15, "6m0s"))).toBe("m4");
+    expect(await answered("m4", told(5, "6m0s"))).toBe("m4");
+    expect(world.limitEvents).toMatchObject([
+      { type: "provider.near_limit", provider: "primary", model: "m4", which: "requests", limit: 100 },
+    ]);
+    const before = world.primary.book.entries.length;
+    const throttled = await world.run("m4");
+    expect(throttled.run).toMatchObject({ status: "done", tier: "second" });
+    expect(throttled.transcript.of("call.finished")[0]?.error).toMatchObject({
+      code: "provider_rate_limited",
+      details: { reason: "throttled", provider: "primary" },
+    });
+    expect(world.primary.book.entries).toHaveLength(before);
+    const date = new Date(Date.now() + 360_000).toISOString();
+    const anthropic = {
+      "anthropic-ratelimit-tokens-limit": "1000",
+      "anthropic-ratelimit-tokens-remaining": "10",
+      "anthropic-ratelimit-tokens-reset": date,
+    };
+    expect(await answered("m5", anthropic)).toBe("m5");
+    expect((await world.run("m5")).run.tier).toBe("second");
+    expect(await answered("alone", {})).toBe("first");
+    return "nonsense is ignored; operators told from 80 %; from 90 % a call that would wait too long goes to the next tier; other models go on";
+  },
 );

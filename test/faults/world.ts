@@ -9,7 +9,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { agent, type Config, createRuntime, openai, type Runtime, type RuntimeExtras, sqlite, tool } from "../../src/index.ts";
+import {
+  agent,
+  type Config,
+  createRuntime,
+  type LimitEvent,
+  openai,
+  type Runtime,
+  type RuntimeExtras,
+  sqlite,
+  tool,
+} from "../../src/index.ts";
 import { createServer, type Listening } from "../../src/server/server.ts";
 import type { ChatAnswer } from "../../src/testing/fault-chat.ts";
 import type { Script } from "../../src/testing/fault-script.ts";
@@ -66,9 +76,11 @@ export class FaultWorld {
   readonly folder: string;
   /** What operators were told, and defects of the server. */
   readonly told: string[];
+  readonly openedAt = Date.now();
   readonly played: Played[] = [];
   /** What the tool `note` did: the key of each use. */
   readonly noted: string[];
+  readonly limitEvents: readonly LimitEvent[];
   private readonly socket: ProtocolSocket;
   private readonly listening: Listening;
   private readonly after: (() => Promise<void>) | undefined;
@@ -82,6 +94,7 @@ export class FaultWorld {
     const folder = mkdtempSync(join(tmpdir(), "escapement-fault-"));
     const told: string[] = [];
     const noted: string[] = [];
+    const limitEvents: LimitEvent[] = [];
     const { store, audit } = audited(sqlite(join(folder, "journal.db")));
     const tier = { max_output_tokens: 200, price };
     const more = options.config?.({ primary: primary.url, secondary: secondary.url }) ?? {};
@@ -99,7 +112,9 @@ export class FaultWorld {
     const runtime = await createRuntime({
       store,
       env: {},
+      cwd: folder,
       reliability,
+      onLimit: (event) => limitEvents.push(event),
       onError: (message) => told.push(message),
       budgets: { system: { per_hour_microusd: 1_000_000_000 } },
       ...more,
@@ -125,11 +140,24 @@ export class FaultWorld {
     const server = createServer(runtime, { onDefect: (message, cause) => told.push(`${message}: ${cause}`) });
     const listening = await server.listen({ port: 0 });
     const socket = await ProtocolSocket.open(listening.url);
-    return new FaultWorld({ runtime, primary, secondary, invoices, audit, folder, told, noted, listening, socket, after: options.after });
+    return new FaultWorld({
+      runtime,
+      primary,
+      secondary,
+      invoices,
+      audit,
+      folder,
+      told,
+      noted,
+      limitEvents,
+      listening,
+      socket,
+      after: options.after,
+    });
   }
 
   private constructor(
-    parts: Pick<FaultWorld, "runtime" | "primary" | "secondary" | "invoices" | "audit" | "folder" | "told" | "noted"> & {
+    parts: Pick<FaultWorld, "runtime" | "primary" | "secondary" | "invoices" | "audit" | "folder" | "told" | "noted" | "limitEvents"> & {
       listening: Listening;
       socket: ProtocolSocket;
       after: (() => Promise<void>) | undefined;
@@ -143,6 +171,7 @@ export class FaultWorld {
     this.folder = parts.folder;
     this.told = parts.told;
     this.noted = parts.noted;
+    this.limitEvents = parts.limitEvents;
     this.listening = parts.listening;
     this.socket = parts.socket;
     this.after = parts.after;

@@ -8,7 +8,7 @@ import { chance } from "./inputs.ts";
 const runs = Number(process.env.FUZZ_RUNS ?? 2_000);
 const seed = Number(process.env.FUZZ_SEED ?? 1);
 
-test(`${runs} fuzzed runs stay within their bounds and their limits`, { timeout: 60_000 + runs * 120 }, async () => {
+test(`${runs} fuzzed runs stay within their bounds and their limits`, { timeout: 60_000 + runs * 300 }, async () => {
   const ended = await new FuzzedWorld(chance(seed)).play(runs);
   expect(ended).toHaveLength(runs);
   for (const one of ended) expect(exceeded(one), `${one.run.agent} ${one.run.id} ${JSON.stringify(one)}`).toEqual([]);
