@@ -19,6 +19,8 @@ import { type Answer, type AnswerStatus, asError, type Emitted, sleep, workError
 
 export type AgentInput = RequestPolicy & {
   readonly messages: readonly Message[];
+  /** How many of them come from earlier runs of the session. */
+  readonly history?: number;
   readonly tiers: readonly string[];
   readonly maxSteps: number;
   readonly structured?: boolean;
@@ -29,10 +31,12 @@ export type AgentInput = RequestPolicy & {
   readonly supervision?: Supervision | undefined;
 };
 
-/** `messages` grow; what else was given stays in `input`: a context has few keys (see request.ts). */
+/** `messages` grow or are made shorter by a request; what else was given stays in `input`: a context has few keys (see request.ts). */
 type Context = {
   readonly input: AgentInput;
   readonly messages: readonly Message[];
+  /** How many of them come from earlier runs, once they were made shorter. */
+  readonly history: number | null;
   readonly step: number;
   /** What the model asked for in this step, and what came of it, in the same order. */
   readonly uses: readonly ToolRequest[];
@@ -101,7 +105,8 @@ export const agentMachine = setup({
       },
     }),
     nextStep: assign({ step: ({ context }) => context.step + 1 }),
-    keepAnswer: assign(({ context }, { output: { text, value, tier, cached, error } }: { output: RequestOutput }) => ({
+    keepAnswer: assign(({ context }, { output: { text, value, tier, cached, error, compacted } }: { output: RequestOutput }) => ({
+      ...compacted,
       answer: {
         text: text ?? context.answer.text,
         ...(value !== undefined && { value }),
@@ -185,6 +190,7 @@ export const agentMachine = setup({
   context: ({ input }) => ({
     input,
     messages: input.messages,
+    history: null,
     step: 0,
     uses: [],
     call: "",
@@ -198,9 +204,10 @@ export const agentMachine = setup({
     restarts: 0,
     status: "failed",
   }),
-  output: ({ context: { status, answer, error } }) => ({
+  output: ({ context: { status, answer, error, messages, history } }) => ({
     status,
     ...answer,
+    ...(history !== null && { compacted: { messages: messages.slice(0, history), history } }),
     ...(error && status !== "done" && status !== "degraded" && { error }),
   }),
   on: { cancel: ".cancelled" },
@@ -211,9 +218,10 @@ export const agentMachine = setup({
       invoke: {
         id: "request",
         src: "request",
-        input: ({ context: { input, step, messages } }) => ({
+        input: ({ context: { input, step, messages, history } }) => ({
           step,
           messages,
+          ...(input.context && { history: history ?? input.history ?? 0 }),
           tools: input.tools.map(({ name }) => name),
           tiers: input.tiers,
           ...policyOf(input),

@@ -25,7 +25,7 @@ export { type Message, type Move, type Situation, type Walk, type WalkOptions, w
 export type Counts = ReadonlyMap<string, number>;
 
 /** The longest jitter: a quarter, upward (the runtime's). */
-const jitter = 1.25;
+export const jitter = 1.25;
 /** More worst cases than this are joined into one that is at least as bad as each. */
 const maxFront = 128;
 

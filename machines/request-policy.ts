@@ -3,6 +3,8 @@
  * Plain data: it comes with a machine's input, so that a run is pinned to it.
  */
 
+import type { ContextPolicy } from "./context.ts";
+
 /** Milliseconds. The wait before a retry is `first_ms`, doubled with each attempt, `max_ms` at most; jitter is added by the sleep. */
 export type Backoff = {
   readonly first_ms: number;
@@ -33,11 +35,13 @@ export type RequestPolicy = {
   readonly cache?: boolean | undefined;
   readonly judge?: Judge | undefined;
   readonly backoff?: Backoff | undefined;
+  /** What of a conversation is kept when it grows too long. Without it a call that is refused as too long goes to the next tier as it is. */
+  readonly context?: ContextPolicy | undefined;
 };
 
 /** The policy that a machine's input carries, for the requests that it makes. */
 export function policyOf(input: RequestPolicy): RequestPolicy {
-  const { retries, onBudget, onLength, onCut, degraded, cache, judge, backoff } = input;
+  const { retries, onBudget, onLength, onCut, degraded, cache, judge, backoff, context } = input;
   return {
     retries,
     onBudget,
@@ -47,5 +51,6 @@ export function policyOf(input: RequestPolicy): RequestPolicy {
     ...(cache !== undefined && { cache }),
     ...(judge !== undefined && { judge }),
     ...(backoff !== undefined && { backoff }),
+    ...(context !== undefined && { context }),
   };
 }

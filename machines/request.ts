@@ -5,7 +5,8 @@
  * a cap or a budget that says no reaches it as the error outcome of a call.
  *
  *  1. Calls are at most tiers × (1 + retries), each of them with a judge's, + 2 for calls that were lost with their process,
- *     + 3 that a person topped up, + 3 that go on with an answer that was cut at its token limit.
+ *     + 3 that a person topped up, + 3 that go on with an answer that was cut at its token limit, + 2 whose conversation was made
+ *     shorter, for which 1 more may be made.
  *  2. A bad answer is never asked for again with the same words; the same bad answer twice ends the tier.
  *  3. Text that was shown and is void is retracted before the next call.
  *  4. The chain goes on tier by tier, then to an old answer from the cache, then to the degraded answer.
@@ -14,6 +15,8 @@ import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
 import type { Json } from "../src/protocol/json.ts";
 import type { Message, ToolRequest } from "../src/protocol/messages.ts";
+import { type CompactionOutput, compactionMachine } from "./compaction.ts";
+import { tooManyTurns } from "./context.ts";
 import { defaultBackoff, type RequestPolicy } from "./request-policy.ts";
 import {
   type Answer,
@@ -22,6 +25,7 @@ import {
   ask,
   type CallInput,
   type CallOutput,
+  type Compacted,
   call,
   type Emitted,
   type Hit,
@@ -29,6 +33,8 @@ import {
   type Question,
   remember,
   sleep,
+  type TooLong,
+  tooLongOf,
   type WorkError,
   workError,
 } from "./work.ts";
@@ -37,6 +43,8 @@ export type RequestInput = RequestPolicy & {
   readonly for?: "answer" | "internal";
   readonly step?: number;
   readonly messages: readonly Message[];
+  /** How many of them come from earlier runs of the session. */
+  readonly history?: number;
   readonly instructions?: string;
   readonly tools?: readonly string[];
   readonly structured?: boolean;
@@ -73,6 +81,8 @@ type Context = {
   /** Times that an answer was cut at its token limit and gone on with. */
   readonly continuations: number;
   readonly parts: readonly Part[];
+  /** What the conversation was made into, and how often. */
+  readonly compacted: (Compacted & { readonly times: number }) | null;
   readonly hit: Hit | null;
   readonly answer: CallOutput | null;
   readonly error: WorkError | null;
@@ -84,6 +94,10 @@ type Context = {
 const maxLost = 2;
 const maxTopUps = 3;
 const maxContinuations = 3;
+const maxCompactions = 2;
+
+/** The conversation without what was said about bad answers. */
+const baseOf = ({ input, compacted }: Context): readonly Message[] => compacted?.messages ?? input.messages;
 
 const delayMs = ({ input: { backoff = defaultBackoff }, error, attempt }: Context): number =>
   Math.max(error?.retry_after_ms ?? 0, Math.min(backoff.max_ms, backoff.first_ms * 2 ** (attempt - 1)));
@@ -126,6 +140,12 @@ function badness(context: Context): ErrorBody {
   return errorBody("empty", "the model answered with nothing");
 }
 
+/** An answer that may not be asked for again, since retries are used up, has failed as the bad answer that it was. */
+const failureOf = ({ badAnswer }: Context, error: WorkError): WorkError =>
+  badAnswer !== null && error.details?.reason === "retry_budget"
+    ? { ...error, code: "invalid_output", message: `the answer failed its checks, and ${error.message}` }
+    : error;
+
 type Retracted = { readonly call: string; readonly reason: string };
 const shownOf = ({ call, code, shown = 0 }: WorkError): Retracted[] =>
   call !== undefined && (code === "lost" || shown > 0) ? [{ call, reason: code }] : [];
@@ -151,13 +171,18 @@ export const requestMachine = setup({
     events: {} as { type: "cancel" },
     emitted: {} as Emitted<"request.retrying" | "request.fell_back" | "retract">,
   },
-  actors: { call, sleep, ask, lookup, remember },
+  actors: { call, sleep, ask, lookup, remember, compaction: compactionMachine },
   guards: {
     hasNoTier: ({ context }) => context.input.tiers.length === 0,
     usesCache: ({ context }) => context.input.cache === true,
     hasFoundNothing: ({ context }) => context.hit === null && context.input.cache === true,
     isHit: (_, { hit }: { hit: Hit | null }) => hit !== null,
+    hasTooManyTurns: ({ context }) => context.input.context !== undefined && tooManyTurns(context.input.messages, context.input.context),
+    compactionEndedAs: (_, { output, status }: { output: CompactionOutput; status: CompactionOutput["status"] }) =>
+      output.status === status,
     // of a failed call
+    canCompact: ({ context }, { error }: { error: unknown }) =>
+      context.input.context !== undefined && tooLongOf(workError(error)) !== undefined && (context.compacted?.times ?? 0) < maxCompactions,
     isLost: ({ context }, { error }: { error: unknown }) => workError(error).code === "lost" && context.lost < maxLost,
     needsBudget: ({ context }, { error }: { error: unknown }) =>
       workError(error).code === "budget_exceeded" &&
@@ -201,7 +226,7 @@ export const requestMachine = setup({
     countFurtherCall: assign({ calls: ({ context }) => context.calls + 1 }),
     keepHit: assign({ hit: (_, { hit }: { hit: Hit | null }) => hit }),
     keepAnswer: assign({ answer: (_, { answer }: { answer: CallOutput | null }) => answer }),
-    keepError: assign({ error: (_, { error }: { error: unknown }) => workError(error) }),
+    keepError: assign({ error: ({ context }, { error }: { error: unknown }) => failureOf(context, workError(error)) }),
     keepVerdict: assign({
       answer: ({ context }, { output }: { output: CallOutput }) =>
         context.answer && { ...context.answer, problem: output.text.replace(/^\W*fail\b[\s:.,-]*/i, "").trim() || "the judge refused it" },
@@ -210,6 +235,12 @@ export const requestMachine = setup({
     keepJudgeError: assign({
       error: (_, { error }: { error: unknown }) => ({ code: workError(error).code, message: workError(error).message, retryable: false }),
     }),
+    keepCompacted: assign(({ context }, { messages, history, calls }: CompactionOutput) => ({
+      compacted: { messages, history, times: (context.compacted?.times ?? 0) + 1 },
+      conversation: [...messages, ...context.conversation.slice(baseOf(context).length)],
+      calls: context.calls + calls,
+      error: null,
+    })),
     countLost: assign({ lost: ({ context }) => context.lost + 1 }),
     countTopUp: assign({ topUps: ({ context }) => context.topUps + 1 }),
     nextAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
@@ -217,7 +248,7 @@ export const requestMachine = setup({
       tier: ({ context }) => context.tier + 1,
       attempt: 1,
       badAnswer: null,
-      conversation: ({ context }) => continued(context.input.messages, context.parts),
+      conversation: ({ context }) => continued(baseOf(context), context.parts),
     }),
     /** The bad answer and what is wrong with it become part of the conversation. */
     sayWhatIsWrong: assign({
@@ -233,7 +264,7 @@ export const requestMachine = setup({
     keepPart: assign(({ context }) => {
       const { call = "", text = "" } = context.answer ?? {};
       const parts = [...context.parts, { call, text }];
-      return { parts, continuations: context.continuations + 1, conversation: continued(context.input.messages, parts) };
+      return { parts, continuations: context.continuations + 1, conversation: continued(baseOf(context), parts) };
     }),
     /** Another try follows: what was shown and is not gone on with is void. */
     takeBack: enqueueActions(({ context, enqueue }) => {
@@ -241,7 +272,7 @@ export const requestMachine = setup({
       const text = error ? cutText(input, error) : "";
       if (error?.call !== undefined && text !== "" && input.onCut === "continue") {
         const longer = [...parts, { call: error.call, text }];
-        enqueue.assign({ parts: longer, conversation: continued(input.messages, longer) });
+        enqueue.assign({ parts: longer, conversation: continued(baseOf(context), longer) });
         return;
       }
       for (const retracted of shown(context)) enqueue.emit({ type: "retract", ...retracted });
@@ -286,6 +317,7 @@ export const requestMachine = setup({
     topUps: 0,
     continuations: 0,
     parts: [],
+    compacted: null,
     hit: null,
     answer: null,
     error: null,
@@ -307,7 +339,7 @@ export const requestMachine = setup({
           },
         },
         { guard: "usesCache", target: "lookingUp" },
-        { target: "calling" },
+        { target: "preparing" },
       ],
     },
     lookingUp: {
@@ -321,9 +353,9 @@ export const requestMachine = setup({
             target: "replaying",
             actions: { type: "keepHit", params: ({ event }) => event.output },
           },
-          { target: "calling" },
+          { target: "preparing" },
         ],
-        onError: "calling",
+        onError: "preparing",
       },
     },
     /** A cached answer is told like a live one. */
@@ -335,12 +367,42 @@ export const requestMachine = setup({
         input: ({ context }) => callInput(context, { cached: context.hit as Hit, tier: context.hit?.tier ?? "" }),
         onDone: { target: "done", actions: { type: "keepAnswer", params: ({ event }) => ({ answer: event.output }) } },
         onError: {
-          target: "calling",
+          target: "preparing",
           actions: [
             { type: "retractReplay", params: ({ event }) => event },
             { type: "keepHit", params: { hit: null } },
           ],
         },
+      },
+    },
+    preparing: { always: [{ guard: "hasTooManyTurns", target: "compacting" }, { target: "calling" }] },
+    /** The conversation has grown too long. */
+    compacting: {
+      invoke: {
+        id: "compaction",
+        src: "compaction",
+        input: ({ context }) => ({
+          messages: baseOf(context),
+          history: context.compacted?.history ?? context.input.history ?? 0,
+          policy: context.input.context ?? {},
+          ...(context.error && { tooLong: tooLongFor(context, context.error) }),
+          again: context.compacted !== null,
+          step: context.input.step ?? 1,
+          attempt: context.calls + 1,
+        }),
+        onDone: [
+          {
+            guard: { type: "compactionEndedAs", params: ({ event }) => ({ output: event.output, status: "done" }) },
+            target: "calling",
+            actions: { type: "keepCompacted", params: ({ event }) => event.output },
+          },
+          {
+            guard: { type: "compactionEndedAs", params: ({ event }) => ({ output: event.output, status: "cancelled" }) },
+            target: "cancelled",
+          },
+          { target: "fallingBack" },
+        ],
+        onError: { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
       },
     },
     calling: {
@@ -366,6 +428,11 @@ export const requestMachine = setup({
             guard: { type: "mayBeCheaper", params: ({ event }) => event },
             target: "fallingBack",
             actions: { type: "keepError", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "canCompact", params: ({ event }) => event },
+            target: "compacting",
+            actions: [{ type: "keepError", params: ({ event }) => event }, "takeBack"],
           },
           {
             guard: { type: "isLimit", params: ({ event }) => event },
@@ -569,6 +636,15 @@ export const requestMachine = setup({
   },
 });
 
+/** Of the conversation alone: what was said about bad answers stays, and counts with the rest. */
+function tooLongFor(context: Context, error: WorkError): TooLong | undefined {
+  const found = tooLongOf(error);
+  if (!found) return undefined;
+  const { limit, rest, sizes } = found;
+  const length = baseOf(context).length;
+  return { limit, rest: sizes.slice(length).reduce((sum, tokens) => sum + tokens, rest), sizes: sizes.slice(0, length) };
+}
+
 function callInput(context: Context, replay?: { readonly cached: Hit; readonly tier: string }): CallInput {
   const { input, parts } = context;
   return {
@@ -603,9 +679,10 @@ const rememberedOf = ({ answer }: Context): { readonly call: string; readonly va
 const wholeText = ({ parts, answer }: Context): string => textOf(parts) + (answer?.text ?? "");
 
 function requestOutput(context: Context): RequestOutput {
-  const { status, answer, hit } = context;
+  const { status, answer, hit, compacted } = context;
+  const shortened = compacted && { compacted: { messages: compacted.messages, history: compacted.history } };
   if (status === "degraded") {
-    const rest = { status, tools: [], message: null, call: null };
+    const rest = { status, tools: [], message: null, call: null, ...shortened };
     if (!hit || !answer) return { ...rest, text: context.input.degraded ?? null, tier: "degraded" };
     return { ...rest, text: answer.text, ...(answer.value !== undefined && { value: answer.value }), tier: "cached", cached: true };
   }
@@ -617,6 +694,7 @@ function requestOutput(context: Context): RequestOutput {
     ...(answer?.value !== undefined && { value: answer.value as Json }),
     ...(status === "done" && { tier: hit?.tier ?? tierName(context) }),
     ...(status === "done" && hit && { cached: true }),
+    ...shortened,
     ...(status !== "done" && { error: endError(context) }),
     tools,
     message: status === "done" && answer ? assistantMessage(answer, text) : null,

@@ -5,7 +5,8 @@
  * nothing, or emits `work.denied`: the work then ends with that error. It knows the agent only as a machine that answers.
  *
  *  1. Meters only grow; every descendant shares them, no retry, restart or sub-agent resets them.
- *  2. A denied ask counts no call; a denied tool use counts as one, so that nagging ends.
+ *  2. A denied ask counts no call; a denied tool use counts as one, so that nagging ends. A step counts when it is asked for, unless a
+ *     limit denies it.
  *  3. After a cancel nothing is asked for any more.
  */
 import { assign, enqueueActions, type PromiseActorLogic, setup } from "xstate";
@@ -13,6 +14,7 @@ import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
 import type { LimitName } from "../src/protocol/events.ts";
 import type { Json } from "../src/protocol/json.ts";
 import type { Limits } from "../src/protocol/limits.ts";
+import type { Message } from "../src/protocol/messages.ts";
 import { agentMachine } from "./agent.ts";
 import { defaultSupervision, recent, restartMs, type Supervision } from "./supervision.ts";
 import { type Answer, type AnswerStatus, asError, ask, type Emitted, sleep, type WorkKind, workError } from "./work.ts";
@@ -53,6 +55,8 @@ export type SupervisorOutput = {
   readonly output: Json;
   readonly tier?: string;
   readonly cached?: boolean;
+  /** What the next run of the session has before it, where the history of this one was made shorter. */
+  readonly history?: readonly Message[];
   readonly error?: ErrorBody;
 };
 
@@ -143,8 +147,11 @@ export const supervisorMachine = setup({
       if (!denied) return;
       if (denied.limit) enqueue.emit({ type: "limit.hit", ...denied.limit });
       enqueue.emit({ type: "work.denied", ordinal: asked.ordinal, error: denied.error });
-      if (asked.kind === "tool" && denied.limit === undefined)
-        enqueue.assign({ meters: { ...context.meters, tool_calls: context.meters.tool_calls + 1 } });
+      if (denied.limit !== undefined) return;
+      const { meters } = context;
+      if (asked.kind === "tool") enqueue.assign({ meters: { ...meters, tool_calls: meters.tool_calls + 1 } });
+      // Its request may ask again, with another tier or a shorter conversation.
+      else if (asked.isStep) enqueue.assign({ meters: { ...meters, steps: meters.steps + 1 } });
     }),
     keepAnswer: assign({ answer: (_, { output }: { output: Answer }) => output, error: (_, { output }) => output.error ?? null }),
     keepThrown: assign({ error: (_, { error }: { error: unknown }) => asError(workError(error)) }),
@@ -171,6 +178,7 @@ export const supervisorMachine = setup({
     output: answer?.value ?? answer?.text ?? null,
     ...(answer?.tier !== undefined && { tier: answer.tier }),
     ...(answer?.cached && { cached: true }),
+    ...(answer?.compacted && { history: answer.compacted.messages.slice(0, answer.compacted.history) }),
     ...(error && { error }),
   }),
   on: {

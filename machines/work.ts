@@ -35,6 +35,8 @@ export type CallInput = {
   readonly structured?: boolean | undefined;
   /** What earlier calls of this request have shown of the same answer: this one goes on from there. */
   readonly continues?: string | undefined;
+  /** Output tokens at most, where the machine says fewer than the tier. */
+  readonly maxTokens?: number | undefined;
   /** Not a call to a provider: this entry of the cache is told like a live answer. */
   readonly cached?: Hit | undefined;
 };
@@ -116,6 +118,16 @@ export type WorkError = Omit<ErrorBody, "code"> & {
   readonly text?: string;
 };
 
+/**
+ * `details` of a call refused as `context_too_long`, where the agent says what follows it. Tokens, upper bounds all: of each message that the
+ * call would have sent, of the rest (instructions, tools), and what there may be in all.
+ */
+export type TooLong = { readonly limit: number; readonly rest: number; readonly sizes: readonly number[] };
+
+export const tooLongOf = ({ code, details }: WorkError): TooLong | undefined =>
+  // By construction of whoever refused it (src/runtime/too-long.ts).
+  code === "context_too_long" && details?.sizes !== undefined ? (details as unknown as TooLong) : undefined;
+
 const work = <Output, Input>(kind: WorkKind): PromiseActorLogic<Output, Input> =>
   fromPromise<Output, Input>(() => Promise.reject(new Error(`work "${kind}" was not provided; run the machine through createRuntime`)));
 
@@ -148,13 +160,19 @@ export type Answer = {
   readonly tier?: string;
   /** It came from a cache. */
   readonly cached?: boolean;
+  /** The conversation was made shorter: what it is now, and how many of its messages come from earlier runs of the session. */
+  readonly compacted?: Compacted;
   readonly error?: ErrorBody;
 };
+export type Compacted = { readonly messages: readonly Message[]; readonly history: number };
 
 /** The error of work as it is told to the world. */
 export function asError(error: WorkError): ErrorBody {
   const { denied: _denied, call: _call, shown: _shown, text: _text, code, ...body } = error;
-  return { ...body, code: code === "lost" ? "interrupted" : code };
+  const told = { ...body, code: code === "lost" ? ("interrupted" as const) : code };
+  if (told.details?.sizes === undefined) return told;
+  const { sizes: _sizes, ...details } = told.details;
+  return { ...told, details };
 }
 
 /** The `error` of an `xstate.error.actor.*` event: a {@link WorkError} from work, anything thrown from a machine that broke. */

@@ -16,6 +16,8 @@ import type { Store } from "./stores/store.ts";
 
 export { type Config, defineConfig, loadConfig } from "./config/config.ts";
 export type { LimitEvent } from "./limits/events.ts";
+export { type Prompts, prompts } from "./prompts/folder.ts";
+export { type Example, type Prompt, type PromptOptions, prompt } from "./prompts/prompt.ts";
 export { EscapementError } from "./protocol/errors.ts";
 export type { Event } from "./protocol/events.ts";
 export type { Run } from "./protocol/run.ts";
@@ -87,6 +89,7 @@ export async function runtimeOf(
       agents: resolved.agents,
       tools: resolved.tools,
       budgets: resolved.budgets,
+      priceOf: resolved.priceOf,
       features: resolved.features,
       ...(resolved.rateLimits && limiter && { rateLimits: { ...resolved.rateLimits, limiter } }),
       providerLimits: resolved.providerLimits,

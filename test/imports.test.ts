@@ -43,6 +43,7 @@ const rules: Record<string, readonly string[]> = {
   "src/limits/": ["src/limits/", "src/protocol/", "machines/breaker.ts", "xstate", "ioredis", "node:"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
   "src/validators/": ["src/validators/", "src/protocol/", "type:src/runtime/validator.ts", "franc-min"],
+  "src/prompts/": ["src/prompts/", "src/protocol/", "node:"],
   "src/client/": ["src/client/", "type:src/protocol/"],
   "src/server/": ["src/server/", "src/protocol/", "hono", "@hono/node-server", "ws", "zod", "node:"],
   "src/runtime/": [
@@ -53,6 +54,7 @@ const rules: Record<string, readonly string[]> = {
     "machines/",
     "src/limits/",
     "src/money/",
+    "src/prompts/",
     "type:src/",
     "xstate",
     "effect",

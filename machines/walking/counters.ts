@@ -6,8 +6,11 @@
  * whose context is counters and kinds.
  */
 import type { AnyStateMachine } from "xstate";
+import type { Message } from "../../src/protocol/messages.ts";
 import { type AgentInput, agentMachine } from "../agent.ts";
 import { breakerMachine } from "../breaker.ts";
+import { type CompactionInput, type CompactionOutput, compactionMachine } from "../compaction.ts";
+import { type ContextPolicy, isBare, tooManyTurns } from "../context.ts";
 import { type RequestInput, type RequestOutput, requestMachine } from "../request.ts";
 import type { RequestPolicy } from "../request-policy.ts";
 import { supervisorMachine } from "../supervisor.ts";
@@ -23,12 +26,14 @@ export type Counters = {
   readonly shape: (input: never) => unknown;
   /** The same for a walk with few outcomes: equal for ends after which a parent goes on equally long. */
   readonly fewEnds?: (output: never) => unknown;
+  /** An input of the same shape with which every path can be walked, where what a path depends on is no counter. */
+  readonly widest?: (input: never) => unknown;
   /** An output of one machine as another of the same shape would give it, where it repeats its input. */
   readonly repeat?: (output: never, input: never) => unknown;
 };
 
 /** What of a policy its paths depend on. */
-const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, backoff }: RequestPolicy): unknown => [
+const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, backoff, context }: RequestPolicy): unknown => [
   retries,
   onBudget,
   onLength,
@@ -37,7 +42,16 @@ const shapeOf = ({ retries, onBudget, onLength, onCut, degraded, cache, judge, b
   cache === true,
   judge?.tier,
   backoff,
+  context?.summarise?.tier,
+  context !== undefined,
 ];
+
+/** What of a conversation decides whether it can be made shorter. */
+const lengthOf = (messages: readonly Message[], policy: ContextPolicy | undefined): unknown =>
+  policy && [isBare(messages), tooManyTurns(messages, policy)];
+
+/** A conversation of which something may go, and then again. */
+const wide: readonly Message[] = Array.from({ length: 4 }, () => ({ role: "user", content: "?" }));
 
 type ContextOf<M extends { config: { context?: unknown } }> = M extends { transition: (snapshot: infer S, ...rest: never[]) => unknown }
   ? S extends { context: infer C }
@@ -52,7 +66,9 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     requestMachine,
     {
-      state: ({ tier, attempt, lost, topUps, calls, continuations, parts, hit, badAnswer }: Request) => [
+      state: ({ tier, attempt, lost, topUps, calls, continuations, parts, hit, badAnswer, compacted }: Request) => [
+        compacted?.times,
+        compacted && isBare(compacted.messages),
         tier,
         attempt,
         lost,
@@ -63,7 +79,8 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         hit !== null,
         badAnswer,
       ],
-      end: ({ status, text, tools, error }: RequestOutput) => [
+      end: ({ status, text, tools, error, compacted }: RequestOutput) => [
+        compacted !== undefined,
         status,
         error?.retryable === true,
         text === null,
@@ -71,13 +88,44 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         tools[0]?.name,
         tools[0]?.input,
       ],
-      shape: ({ tiers, structured, tools, ...policy }: RequestInput) => [tiers, structured === true, tools, shapeOf(policy)],
+      shape: ({ tiers, structured, tools, messages, ...policy }: RequestInput) => [
+        tiers,
+        structured === true,
+        tools,
+        shapeOf(policy),
+        lengthOf(messages, policy.context),
+      ],
+    },
+  ],
+  [
+    compactionMachine,
+    {
+      state: ({ calls }: ContextOf<typeof compactionMachine>) => calls,
+      end: ({ status, calls, messages }: CompactionOutput) => [status, calls, isBare(messages)],
+      shape: ({ messages, policy, tooLong, again, attempt }: CompactionInput) => [
+        isBare(messages),
+        policy.summarise?.tier,
+        tooLong !== undefined,
+        again,
+        attempt === 1,
+      ],
+      widest: (input: CompactionInput) =>
+        isBare(input.messages)
+          ? input
+          : {
+              ...input,
+              messages: wide,
+              history: 0,
+              policy: { ...input.policy, keep_turns: wide.length - 1 },
+              ...(input.tooLong && { tooLong: { limit: 1_000_000, rest: 0, sizes: wide.map(() => 1) } }),
+            },
     },
   ],
   [
     agentMachine,
     {
-      state: ({ step, uses, started, results, restarts, failures, failure }: Agent) => [
+      state: ({ input, messages, step, uses, started, results, restarts, failures, failure }: Agent) => [
+        lengthOf(messages, input.context),
         step,
         uses.length,
         uses[0]?.name,
@@ -91,7 +139,8 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         failure?.length,
       ],
       end: ({ status, text, error }: Answer) => [status, text === null, error?.retryable === true],
-      shape: ({ tiers, maxSteps, structured, tools, parallelTools, supervision, ...policy }: AgentInput) => [
+      shape: ({ tiers, maxSteps, structured, tools, parallelTools, supervision, messages, ...policy }: AgentInput) => [
+        lengthOf(messages, policy.context),
         supervision,
         tiers,
         maxSteps,

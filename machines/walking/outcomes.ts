@@ -3,6 +3,7 @@
  * as few examples as the kinds allow. Source: `WorkError` in work.ts, the error table of the protocol, FAULTS (provider).
  */
 import { errorBody } from "../../src/protocol/errors.ts";
+import type { Json } from "../../src/protocol/json.ts";
 import type { ToolRequest } from "../../src/protocol/messages.ts";
 import { maxUsesPerStep } from "../agent.ts";
 import { defaultBackoff } from "../request-policy.ts";
@@ -26,6 +27,7 @@ const few: ReadonlySet<string> = new Set([
   "invalid otherwise",
   "empty",
   "429, wait as long as we would",
+  "context too long",
   "lost",
   "budget denied",
   // tool
@@ -82,6 +84,13 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
   ],
   remember: () => [ok("kept", null), failed("failed", errorBody("unavailable", "the cache does not answer"))],
 };
+
+/** As the runtime says it of a call whose agent has a policy for its context; machines without one do not look at it. */
+const tooLong = ({ messages = [] }: Partial<CallInput>): { [key: string]: Json } => ({
+  limit: 10 * messages.length - 1,
+  rest: 0,
+  sizes: messages.map(() => 10),
+});
 
 /** An entry of a cache as a call: nothing of a provider can come of it. */
 function replays(input: CallInput): readonly Outcome[] {
@@ -147,7 +156,7 @@ function calls(input: CallInput): readonly Outcome[] {
     error("unavailable", errorBody("provider_unavailable", "503")),
     error("breaker open", { ...errorBody("provider_unavailable", "the breaker is open"), retryable: false }),
     error("rejected", errorBody("provider_rejected", "401")),
-    error("context too long", errorBody("context_too_long", "too many tokens")),
+    error("context too long", errorBody("context_too_long", "too many tokens", { details: tooLong(input) })),
     error("timeout", errorBody("timeout", "no first token")),
     error("interrupted before any text", errorBody("interrupted", "the stream broke")),
     error("interrupted after text was shown", { ...errorBody("interrupted", "the stream broke"), text: "An ans" }, 6),

@@ -172,7 +172,8 @@ class Walker {
       const machine = this.options.machines?.[work.src] ?? (work.machine as AnyStateMachine);
       const key = `${extent} ${child}`;
       const summary =
-        this.summaries.get(key) ?? walk(machine, { input: work.input, extent, maxStates: this.maxStates, summaries: this.summaries });
+        this.summaries.get(key) ??
+        walk(machine, { input: widest(machine, work.input), extent, maxStates: this.maxStates, summaries: this.summaries });
       this.summaries.set(key, summary);
       this.children.set(child, summary);
       outcomes = endsOf(summary, extent);
@@ -181,6 +182,8 @@ class Walker {
     return outcomes;
   }
 }
+
+const widest = (machine: AnyStateMachine, input: unknown): unknown => countersOf(machine).widest?.(input as never) ?? input;
 
 /** The ends of a machine as outcomes for its parent, those that it cannot tell apart once; and that it breaks. */
 function endsOf({ machine, situations }: Walk, extent: Extent): readonly Outcome[] {

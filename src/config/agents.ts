@@ -8,6 +8,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Limits, LimitsInput } from "../protocol/limits.ts";
 import { type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
+import { checkSlots, instructed } from "./instructions.ts";
 import { usedTier } from "./tiers.ts";
 import { exposedTools, type ToolGroups } from "./tool-groups.ts";
 
@@ -69,10 +70,12 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
   const helpers = helpersOf(options, tiers, parts.tiers);
   const inputSchema = schemaOf(name, "input", options.input);
   const outputSchema = schemaOf(name, "output", options.output);
+  const own = instructed(options.instructions ?? "");
+  checkSlots(name, inputSchema, own, tiers);
   return {
     name,
     description: options.description ?? "",
-    instructions: options.instructions ?? "",
+    ...own,
     machine: machineOf(options, parts.machines),
     tiers,
     ...(helpers.length > 0 && { helpers }),
@@ -89,6 +92,8 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...(options.degraded !== undefined && { degraded: options.degraded }),
     ...(options.supervision && { supervision: { ...defaultSupervision, ...defined(options.supervision) } }),
     ...(options.confirm_above_microusd !== undefined && { confirmAbove: options.confirm_above_microusd }),
+    ...contextOf(options),
+    ...(options.prompt_cache === false && { promptCache: false }),
     parallelTools: options.parallel_tools ?? 4,
     ...(options.priority === "batch" && { priority: "batch" }),
   };
@@ -112,10 +117,34 @@ function tierNamed(agentName: string, path: string, wanted: string, all: readonl
   throw refused(path, `agent "${agentName}" asks for the tier "${wanted}", which is not configured; there are: ${there}`);
 }
 
-/** The judge's tier, where the chain does not have it. */
-function helpersOf({ name, judge }: AgentOptions, chain: readonly TierSpec[], all: readonly TierSpec[]): readonly TierSpec[] {
-  if (!judge || chain.some((tier) => tier.name === judge.tier)) return [];
-  return [tierNamed(name, "judge.tier", judge.tier, all)];
+/** The judge's tier and the one that summarises, where the chain does not have them. */
+function helpersOf({ name, judge, context }: AgentOptions, chain: readonly TierSpec[], all: readonly TierSpec[]): readonly TierSpec[] {
+  const wanted = new Map([
+    ...(judge ? [[judge.tier, "judge.tier"] as const] : []),
+    ...(context?.summarise ? [[context.summarise.tier, "context.summarise.tier"] as const] : []),
+  ]);
+  return [...wanted].filter(([tier]) => !chain.some((step) => step.name === tier)).map(([tier, path]) => tierNamed(name, path, tier, all));
+}
+
+/** Tokens of a summary, where nothing is said. */
+const summaryTokens = 512;
+
+function contextOf({ name, context }: AgentOptions): Pick<AgentSpec, "context"> {
+  if (!context) return {};
+  const { keep_turns, max_tokens, summarise } = context;
+  const most = summarise?.max_output_tokens ?? summaryTokens;
+  if (summarise && max_tokens !== undefined && most * 4 > max_tokens)
+    throw refused(
+      "context.summarise.max_output_tokens",
+      `agent "${name}": a summary of ${most} tokens is more than a quarter of context.max_tokens (${max_tokens}); lower context.summarise.max_output_tokens or raise context.max_tokens`,
+    );
+  return {
+    context: {
+      ...(keep_turns !== undefined && { keep_turns }),
+      ...(max_tokens !== undefined && { max_tokens }),
+      ...(summarise && { summarise: { tier: summarise.tier, max_output_tokens: most } }),
+    },
+  };
 }
 
 /** What follows a broken or a cut answer; the defaults are left out. */

@@ -11,7 +11,7 @@ import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
-import type { AgentOptions, TierSpec } from "../runtime/agent.ts";
+import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
@@ -22,7 +22,7 @@ import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } fr
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
 import type { Environment } from "./secret.ts";
 import { type StorePlace, storeOf } from "./store.ts";
-import { type ConfiguredProvider, createTier, defaultTiers, offlineTier } from "./tiers.ts";
+import { type ConfiguredProvider, createTier, defaultTiers, offlineTier, servedPrices } from "./tiers.ts";
 import type { ToolGroups } from "./tool-groups.ts";
 
 export type { Config } from "./schema.ts";
@@ -40,6 +40,8 @@ export type ResolvedConfig = {
   readonly offline: boolean;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly tiers: readonly TierSpec[];
+  /** Of models that a provider serves in place of a tier's. */
+  readonly priceOf: PriceOf;
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
   readonly budgets: BudgetLimits;
@@ -104,6 +106,7 @@ export async function resolveConfig(
     offline,
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
     tiers,
+    priceOf: servedPrices(providers, config.prices ?? {}),
     // Checked by the schema, key by key; zod's optional keys also allow undefined.
     agents: resolveAgents((config.agents as readonly AgentOptions[] | undefined) ?? defaultAgents, {
       tiers,

@@ -40,12 +40,18 @@ export type ServerEnvironment = {
   readonly redisURL?: string;
 };
 
-/** Throws `invalid_request` when `PORT` is no port. */
+/** Throws `invalid_request` when `PORT` is no port or `REDIS_URL` no address. */
 export function serverOf(env: Environment): ServerEnvironment {
   const { HOST, PORT, REDIS_URL } = env;
   if (PORT && !(/^\d{1,5}$/.test(PORT) && Number(PORT) <= 65_535)) {
     throw new EscapementError("invalid_request", `PORT is a number from 0 to 65535 (0 takes any free port), not ${JSON.stringify(PORT)}`, {
       details: { path: "PORT" },
+    });
+  }
+  // It may hold a password, so it is not shown.
+  if (REDIS_URL && !/^rediss?:\/\/[^/]/.test(REDIS_URL)) {
+    throw new EscapementError("invalid_request", "REDIS_URL is an address like redis://host:6379, or rediss:// for TLS", {
+      details: { path: "REDIS_URL" },
     });
   }
   return {

@@ -3,6 +3,7 @@
  * How an error is worded is `config-error.ts`; what the settings mean is in the files that resolve them.
  */
 import { z } from "zod";
+import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -85,6 +86,8 @@ export const tierSettings = z.strictObject({
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
   parameters: z.record(z.string(), z.json()).optional(),
   timeouts: timeouts.optional(),
+  /** The provider may keep what begins its calls alike, where that must be asked for; true. */
+  prompt_cache: z.boolean().optional(),
 });
 export type TierSettings = z.infer<typeof tierSettings>;
 
@@ -93,12 +96,17 @@ const zodType = z.custom<z.ZodType>(
   "a zod schema (a JSON file cannot hold one: use escapement.config.ts)",
 );
 
+const instructions = z
+  .string()
+  .or(z.custom<Prompt>((value) => (value as Prompt | undefined)?.kind === "prompt", "text, or a prompt made by prompt()"));
+
 const tierUse = z.strictObject({
   tier: z.string(),
-  instructions: z.string().optional(),
+  instructions: instructions.optional(),
   parameters: z.record(z.string(), z.json()).optional(),
   max_output_tokens: positive.optional(),
   timeouts: timeouts.optional(),
+  prompt_cache: z.boolean().optional(),
 });
 
 /** An agent as data, or what `agent()` made of it. */
@@ -106,7 +114,7 @@ const agentSettings = z.strictObject({
   kind: z.literal("agent").optional(),
   name: z.string(),
   description: z.string().optional(),
-  instructions: z.string().optional(),
+  instructions: instructions.optional(),
   tiers: z.array(z.string().or(tierUse)).min(1).optional(),
   tools: z.array(z.string()).optional(),
   input: zodType.optional(),
@@ -125,6 +133,14 @@ const agentSettings = z.strictObject({
     .optional(),
   judge: z.strictObject({ tier: z.string(), criteria: z.string().min(1) }).optional(),
   degraded: z.string().optional(),
+  context: z
+    .strictObject({
+      keep_turns: z.int().min(1).max(1_000).optional(),
+      max_tokens: positive.optional(),
+      summarise: z.strictObject({ tier: z.string(), max_output_tokens: z.int().min(16).optional() }).optional(),
+    })
+    .optional(),
+  prompt_cache: z.boolean().optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   supervision: z
     .strictObject({

@@ -6,7 +6,8 @@ import { contextTokensOf, fromSetting, type PriceTable, priceOf } from "../money
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, Timeouts } from "../providers/provider.ts";
-import type { Price, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
+import type { Price, PriceOf, TierSpec, TierUse, TimeoutsInput } from "../runtime/agent.ts";
+import { instructed } from "./instructions.ts";
 import type { Preset, TierSettings } from "./schema.ts";
 
 /**
@@ -103,15 +104,18 @@ export function createTier(
     // `z.json()` has checked it.
     ...(settings.parameters && { parameters: settings.parameters as { readonly [key: string]: Json } }),
     timeouts: timeoutsFrom(settings.timeouts ?? {}, timeoutsOf(stream)),
+    ...(settings.prompt_cache === false && { promptCache: false }),
   };
 }
 
 /** A tier as one agent uses it. */
 export function usedTier(tier: TierSpec, use: TierUse): TierSpec {
-  const { instructions, parameters, max_output_tokens, timeouts = {} } = use;
+  const { instructions, parameters, max_output_tokens, timeouts = {}, prompt_cache } = use;
+  const { promptCache, ...rest } = tier;
   return {
-    ...tier,
-    ...(instructions !== undefined && { instructions }),
+    ...rest,
+    ...((prompt_cache ?? promptCache) === false && { promptCache: false }),
+    ...(instructions !== undefined && instructed(instructions)),
     ...(parameters && { parameters: { ...tier.parameters, ...parameters } }),
     ...(max_output_tokens !== undefined && { maxOutputTokens: Math.min(max_output_tokens, tier.maxOutputTokens) }),
     timeouts: timeoutsFrom(timeouts, tier.timeouts),
@@ -125,6 +129,23 @@ const timeoutsFrom = ({ connect_ms, headers_ms, first_token_ms, idle_ms, total_m
   idle: idle_ms ?? defaults.idle,
   total: total_ms ?? defaults.total,
 });
+
+/** What a model costs that a provider serves in place of the one that was asked for; null where no price is known. */
+export function servedPrices(providers: ReadonlyMap<string, ConfiguredProvider>, prices: PriceTable): PriceOf {
+  const found = new Map<string, Price | null>();
+  return (provider, model) => {
+    const configured = providers.get(provider);
+    const key = `${provider}/${model}`;
+    let price = found.get(key);
+    if (price === undefined) {
+      price = configured ? known({ provider, model }, configured, prices) : null;
+      if (found.size >= keptPrices) found.clear();
+      found.set(key, price);
+    }
+    return price;
+  };
+}
+const keptPrices = 256;
 
 /** By the provider's name in the configuration, by the name it gives itself, and at its own address by its preset. */
 function known(

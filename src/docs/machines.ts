@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
 import { breakerMachine } from "../../machines/breaker.ts";
+import { compactionMachine } from "../../machines/compaction.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
@@ -24,6 +25,7 @@ export const machines: readonly AnyStateMachine[] = [
   supervisorMachine as unknown as AnyStateMachine,
   agentMachine,
   requestMachine,
+  compactionMachine,
   toolMachine,
   breakerMachine,
 ];

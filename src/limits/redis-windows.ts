@@ -28,7 +28,8 @@ export type RedisTaking = Taking | { readonly doubtMs: number };
 
 const maxInFlight = 1_000;
 /** A connection on which nothing comes back for so long is dead. */
-const silentMs = 2_000;
+const silentMs = 5_000;
+const recheckMs = 1_000;
 const reconnectMs = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min(attempt, 5));
 
 const sha = createHash("sha1").update(script).digest("hex");
@@ -40,6 +41,7 @@ export class RedisWindows {
   private readonly doubtMs: number;
   private readonly onProblem: (message: string) => void;
   private usable = false;
+  private problem = "";
   private inFlight = 0;
   private era = "";
   private eraAt = Number.NEGATIVE_INFINITY;
@@ -54,7 +56,7 @@ export class RedisWindows {
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
-      connectTimeout: silentMs,
+      connectTimeout: 2_000,
       socketTimeout: silentMs,
       retryStrategy: reconnectMs,
       // After a failover the address leads to the new master.
@@ -133,11 +135,18 @@ export class RedisWindows {
       const limit = /maxmemory:(\d+)/.exec(info)?.[1];
       this.usable = policy === undefined || policy === "noeviction" || limit === "0";
       if (!this.usable)
-        this.onProblem(
+        this.tell(
           `the Redis of the limits may drop keys (maxmemory-policy ${policy}), which would lift limits, so it is not used: set maxmemory-policy noeviction, or give REDIS_URL another server`,
         );
     } catch (error) {
-      if (this.redis.status === "ready") this.onProblem(`the Redis of the limits could not be asked for its memory policy: ${error}`);
+      if (this.redis.status === "ready") this.tell(`the Redis of the limits could not be asked for its memory policy: ${error}`);
     }
+    // The operator may mend it while the connection stands.
+    if (!this.usable && this.redis.status === "ready") setTimeout(() => void this.check(), recheckMs).unref();
+  }
+
+  private tell(problem: string): void {
+    if (problem !== this.problem) this.onProblem(problem);
+    this.problem = problem;
   }
 }

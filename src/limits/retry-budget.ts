@@ -32,7 +32,8 @@ export class RetryBudget {
     }
     window.slice = now;
     const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
-    if (isRetry && sum(window.retries) >= Math.max(floor, share * sum(window.calls))) return false;
+    // This one counted: the share holds after it, too.
+    if (isRetry && sum(window.retries) + 1 > Math.max(floor, share * (sum(window.calls) + 1))) return false;
     window.calls[now % slices] = (window.calls[now % slices] ?? 0) + 1;
     if (isRetry) window.retries[now % slices] = (window.retries[now % slices] ?? 0) + 1;
     return true;

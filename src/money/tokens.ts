@@ -84,6 +84,12 @@ export function countInput(input: CountedInput, tokenizer: Tokenizer): number {
   return tokens;
 }
 
+/** What one message adds to {@link countInput}; asked after it, it costs nothing more. */
+export function messageTokens(message: Message, tokenizer: Tokenizer, model: string | undefined): number {
+  const count = countMessage(message);
+  return MESSAGE_TOKENS + bound(count, tokenizer) + count.images * imageTokensOf(model);
+}
+
 /** Tokens of a text: of output as far as it was streamed, of a chunk, of a result. An upper bound, like everything here. */
 export function countText(text: string, tokenizer: Tokenizer): number {
   allowance = ALLOWANCE;

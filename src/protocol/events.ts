@@ -69,6 +69,8 @@ export const factSchema = z.discriminatedUnion("type", [
     model: z.string(),
     tier: z.string(),
     attempt: count,
+    /** `name@version` of the prompt that instructs it. */
+    prompt: z.string().optional(),
     hold_microusd: microusd,
   }),
   fact("call.finished", {

@@ -25,7 +25,12 @@ export type InputMessage = z.infer<typeof inputMessage>;
 export type ToolRequest = { readonly id: string; readonly name: string; readonly input: Json };
 
 export type Message =
-  | { readonly role: "system" | "user"; readonly content: string | readonly ContentPart[] }
+  | {
+      readonly role: "system" | "user";
+      readonly content: string | readonly ContentPart[];
+      /** Ours: it stands for what was said before (machines/context.ts). No client can send it, and no provider sees the mark. */
+      readonly summary?: boolean;
+    }
   | {
       readonly role: "assistant";
       readonly content: string | readonly ContentPart[];

@@ -4,6 +4,9 @@
  * Thinking must go back unread and in its place, so an answer that thought carries the order of its blocks as `opaque`:
  * thinking blocks as they came, the words "text" and "tool" where the message's own text and tools stood.
  * Usage of a stream comes in two parts; only with the second (`message_delta`) are the output tokens final.
+ *
+ * The prompt cache is asked for by marks, four at most: behind the tools, the system prompt, the last message, and the message that was
+ * last in the call before, since a mark is only looked for 20 blocks back and a step may have more ("Prompt caching" in its documents).
  */
 import type {
   ContentBlockParam,
@@ -37,16 +40,52 @@ export function anthropicWire(name: string): Wire {
       const more = parameters ? (schema ? parametersBesideSchema : parametersOf)(parameters as Parameters) : "";
       if (typeof more !== "string") return more;
       const system = systemText(request);
-      let body = `{"model":${JSON.stringify(request.model)},"max_tokens":${request.maxOutputTokens},"messages":[${joinTurns(request.messages.map(turnOf), "content")}]`;
-      if (system !== "") body += `,"system":${JSON.stringify(system)}`;
+      const wireTools = tools?.length ? toolsOf(tools) : "";
+      const turns = request.messages.map(turnOf);
+      const marks = request.promptCache ? marksOf(wireTools, system, turns) : noMarks;
+      const messages = joinTurns(
+        marks.turns.length > 0 ? turns.map((turn, i) => (marks.turns.includes(i) ? marked(turn) : turn)) : turns,
+        "content",
+      );
+      let body = `{"model":${JSON.stringify(request.model)},"max_tokens":${request.maxOutputTokens},"messages":[${messages}]`;
+      if (system !== "")
+        body += `,"system":${marks.system ? `[{"type":"text","text":${JSON.stringify(system)}${mark}}]` : JSON.stringify(system)}`;
       if (request.stream) body += ',"stream":true';
-      if (tools?.length) body += toolsOf(tools);
+      body += marks.tools ? `${wireTools.slice(0, -"}]".length)}${mark}}]` : wireTools;
       if (schema) body += outputConfig(schema, parameters?.output_config);
       return { path: "/messages", body: `${body}${more}}` };
     },
     read: (_request, output) => new AnthropicReader(output),
   };
 }
+
+const mark = ',"cache_control":{"type":"ephemeral"}';
+
+/** Shorter beginnings are kept for no model: the least that one asks for are 512 tokens, and a token is three bytes and more. */
+const leastBytes = 3 * 512;
+
+type Marks = { readonly tools: boolean; readonly system: boolean /** Places of turns. */; readonly turns: readonly number[] };
+const noMarks: Marks = { tools: false, system: false, turns: [] };
+
+/** Where marks pay: what is written costs a quarter more, what is read a tenth. So messages are marked where the conversation goes on. */
+function marksOf(tools: string, system: string, turns: readonly Turn[]): Marks {
+  const toolBytes = Buffer.byteLength(tools);
+  const headBytes = toolBytes + Buffer.byteLength(system);
+  const answered = turns.findLastIndex(({ role }) => role === "assistant");
+  const goesOn = tools !== "" || answered >= 0;
+  const isUsers = ({ role, blocks }: Turn): boolean => role === "user" && blocks !== "";
+  const last = turns.findLastIndex(isUsers);
+  const before = turns.slice(0, Math.max(0, answered)).findLastIndex(isUsers);
+  let bytes = headBytes;
+  const long = turns.flatMap(({ blocks }, i) => {
+    bytes += Buffer.byteLength(blocks);
+    return (i === last || i === before) && bytes >= leastBytes ? [i] : [];
+  });
+  return { tools: toolBytes >= leastBytes, system: system !== "" && headBytes >= leastBytes, turns: goesOn ? long : [] };
+}
+
+/** With a mark at its last block. */
+const marked = ({ role, blocks }: Turn): Turn => ({ role, blocks: `${blocks.slice(0, -1)}${mark}}` });
 
 function outputConfig(schema: NonNullable<ProviderRequest["schema"]>, given: Json | undefined): string {
   const config = { ...asAnswer(given), format: { type: "json_schema", schema: formatOf(schema) } };

@@ -22,6 +22,8 @@ export type ChatDialect = {
   readonly streamOptions: boolean;
   /** How it can be held to a schema: by OpenAI's form of it, by TGI's; only to be JSON, not at all. The latter two are helped by an instruction. */
   readonly schema: "json_schema" | "json_value" | "json_object" | "none";
+  /** Takes `prompt_cache_key`: calls with the same one go to the same machines, where a long beginning is still in memory. */
+  readonly cacheKey?: boolean;
 };
 
 const reserved = [
@@ -54,11 +56,16 @@ export function chatWire(dialect: ChatDialect): Wire {
       if (request.stream) body += dialect.streamOptions ? ',"stream":true,"stream_options":{"include_usage":true}' : ',"stream":true';
       if (tools?.length) body += toolsOf(tools);
       if (format) body += format.body;
+      if (dialect.cacheKey) body += cacheKey(request);
       return { path: "/chat/completions", body: `${body}${more}}` };
     },
     read: (_request, output) => new ChatReader(output),
   };
 }
+
+/** `,"prompt_cache_key":…` unless the parameters say one. */
+export const cacheKey = ({ promptCache, parameters }: ProviderRequest): string =>
+  promptCache && parameters?.prompt_cache_key === undefined ? `,"prompt_cache_key":${JSON.stringify(promptCache.key)}` : "";
 
 const join = (a: string | undefined, b: string | undefined): string => (a && b ? `${a}\n\n${b}` : (a ?? b ?? ""));
 

@@ -14,7 +14,7 @@ import type {
 import type { ErrorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ContentPart, Message } from "../protocol/messages.ts";
-import { failed } from "./openai-chat.ts";
+import { cacheKey, failed } from "./openai-chat.ts";
 import { members, type Parameters, parameterWriter, perObject, plainText } from "./parameters.ts";
 import type { ProviderRequest, ProviderUsage, ToolSpec } from "./provider.ts";
 import { isStrict, schemaName } from "./schemas.ts";
@@ -33,7 +33,8 @@ const reserved = [
   "previous_response_id",
 ];
 
-export function responsesWire(name: string): Wire {
+/** `keyed`: takes `prompt_cache_key`. */
+export function responsesWire(name: string, keyed: boolean): Wire {
   const parametersOf = parameterWriter(reserved, withDefaults);
   // `text` also holds the schema; what the parameters say of it is joined with that.
   const parametersBesideSchema = parameterWriter(reserved, (parameters) => withDefaults({ ...parameters, text: undefined }));
@@ -54,6 +55,7 @@ export function responsesWire(name: string): Wire {
       if (request.stream) body += ',"stream":true';
       if (tools?.length) body += toolsOf(tools);
       if (schema) body += `,"text":${JSON.stringify({ ...asAnswer(parameters?.text), format: formatOf(schema) })}`;
+      if (keyed) body += cacheKey(request);
       return { path: "/responses", body: `${body}${more}}` };
     },
     read: (_request, output) => new ResponsesReader(output),

@@ -23,7 +23,7 @@ export function openai(options: OpenAIOptions = {}): Provider {
           name: "openai",
           baseURL: "https://api.openai.com/v1",
           key: { variable: "OPENAI_API_KEY", isRequired: true },
-          dialect: { maxTokens: "max_completion_tokens", streamOptions: true, schema: "json_schema" },
+          dialect: { maxTokens: "max_completion_tokens", streamOptions: true, schema: "json_schema", cacheKey: true },
           tokenizer: { encoding: "o200k_base", margin: 0 },
         }
       : { name: "openai", baseURL: options.baseURL, dialect: compatible, tokenizer: foreign },
@@ -53,13 +53,14 @@ export function openaiCompatible(server: OpenAIServer, options: OpenAIOptions): 
   const { key } = server;
   const apiKey = options.apiKey ?? (isItself && key ? process.env[key.variable] : undefined);
   const name = options.name ?? server.name;
+  const dialect = { ...server.dialect, ...options.dialect };
   return httpProvider({
     tokenizer: server.tokenizer,
     selfHosted: server.selfHosted ?? false,
     ...options,
     name,
     baseURL: options.baseURL ?? server.baseURL,
-    wire: options.wire === "responses" ? responsesWire(name) : chatWire({ ...server.dialect, ...options.dialect }),
+    wire: options.wire === "responses" ? responsesWire(name, dialect.cacheKey ?? false) : chatWire(dialect),
     secret: apiKey,
     wireHeaders: apiKey ? { authorization: `Bearer ${apiKey}` } : {},
     missingKey: isItself && key?.isRequired && !apiKey ? `${name}: no API key. Set ${key.variable} or give \`apiKey\`.` : undefined,

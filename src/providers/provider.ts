@@ -31,6 +31,8 @@ export type ProviderRequest = {
   /** The object that the answer must be; used natively where the provider can, by instruction elsewhere. */
   readonly schema?: { readonly name: string; readonly schema: Json };
   readonly stream: boolean;
+  /** What comes again in later calls may be kept by the provider. Calls with the same key are likely to begin alike. */
+  readonly promptCache?: { readonly key: string };
   /** Further parameters in the provider's own words (`temperature`, `reasoning_effort`, …), merged into the body. */
   readonly parameters?: { readonly [key: string]: Json | undefined };
   readonly timeouts: Timeouts;

@@ -3,8 +3,10 @@
  * ({@link AgentSpec}: plain JSON, stored once a version under its hash).
  */
 import type { z } from "zod";
+import type { ContextPolicy } from "../../machines/context.ts";
 import type { Backoff, Judge } from "../../machines/request-policy.ts";
 import type { Supervision } from "../../machines/supervision.ts";
+import type { Prompt, PromptRef } from "../prompts/prompt.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
@@ -17,11 +19,12 @@ export type TierUse = {
   /** Name of a tier in the configuration. */
   readonly tier: string;
   /** Instead of the agent's instructions. */
-  readonly instructions?: string | undefined;
+  readonly instructions?: string | Prompt | undefined;
   /** Further parameters in the provider's own words, over the tier's. */
   readonly parameters?: { readonly [key: string]: Json } | undefined;
   readonly max_output_tokens?: number | undefined;
   readonly timeouts?: TimeoutsInput | undefined;
+  readonly prompt_cache?: boolean | undefined;
 };
 
 /** Milliseconds; what is left out is the tier's. */
@@ -37,8 +40,8 @@ export type AgentOptions = {
   /** `[a-z][a-z0-9-]{0,63}`. */
   readonly name: string;
   readonly description?: string;
-  /** The system prompt. */
-  readonly instructions?: string;
+  /** The system prompt: text, or what `prompt()` made, whose slots are members of the run's input. */
+  readonly instructions?: string | Prompt;
   /** Tiers of the configuration, in order of preference: the fallback chain. Default: all configured tiers. */
   readonly tiers?: readonly (string | TierUse)[];
   /** Names of tool groups. Together at most 10 tools. */
@@ -65,6 +68,10 @@ export type AgentOptions = {
   readonly judge?: Judge;
   /** Given, marked `degraded`, when no tier answered. */
   readonly degraded?: string;
+  /** What of a conversation is kept when it grows too long: the last `keep_turns` turns, `max_tokens` input tokens at most, the rest summarised. */
+  readonly context?: ContextOptions;
+  /** The provider may keep what begins its calls alike, where that must be asked for; true. */
+  readonly prompt_cache?: boolean;
   /** Tools of one turn that run at once; 4. */
   readonly parallel_tools?: number;
   /** What follows a failed part of a run; by default a failed step fails the run, and a failed tool is told to the model. */
@@ -77,6 +84,11 @@ export type AgentOptions = {
   readonly priority?: "realtime" | "batch";
   /** The machine that runs it: `agent` (a loop with tools), `single` (one request), or one given to `createRuntime`. */
   readonly machine?: string;
+};
+
+export type ContextOptions = Omit<ContextPolicy, "summarise"> & {
+  /** A tier that summarises what goes; tokens of a summary at most, 512. Without it, what goes is dropped. */
+  readonly summarise?: { readonly tier: string; readonly max_output_tokens?: number | undefined } | undefined;
 };
 
 /** One step of a fallback chain, resolved: which model of which provider at which price. */
@@ -94,10 +106,16 @@ export type TierSpec = {
   readonly timeouts: Timeouts;
   /** Instead of the agent's. */
   readonly instructions?: string;
+  /** Where they come from. */
+  readonly prompt?: PromptRef;
+  readonly promptCache?: false;
 };
 
 /** Every tier that a machine of this agent may name. */
 export const tiersOf = (spec: AgentSpec): readonly TierSpec[] => (spec.helpers ? [...spec.tiers, ...spec.helpers] : spec.tiers);
+
+/** What a model of a provider costs, or null where nobody knows. */
+export type PriceOf = (provider: string, model: string) => Price | null;
 
 /** Nano-dollars a token. */
 export type Rates = {
@@ -124,12 +142,14 @@ export type AgentToolSpec = {
 export type AgentSpec = {
   readonly name: string;
   readonly description: string;
+  /** With slots where its prompt has variables. */
   readonly instructions: string;
+  readonly prompt?: PromptRef;
   /** `name@revision`. */
   readonly machine: string;
   /** The fallback chain. */
   readonly tiers: readonly TierSpec[];
-  /** Tiers that its machines call beside the chain: the judge's. */
+  /** Tiers that its machines call beside the chain: the judge's, the one that summarises. */
   readonly helpers?: readonly TierSpec[];
   readonly tools: readonly AgentToolSpec[];
   readonly limits: Limits;
@@ -148,6 +168,8 @@ export type AgentSpec = {
   readonly supervision?: Supervision;
   /** Micro-dollars. */
   readonly confirmAbove?: number;
+  readonly context?: ContextPolicy;
+  readonly promptCache?: false;
   readonly parallelTools: number;
   readonly priority?: "batch";
 };

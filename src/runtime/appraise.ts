@@ -5,8 +5,9 @@ import type { Json } from "../protocol/json.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentSpec } from "./agent.ts";
 import { inputHash } from "./input-hash.ts";
-import { inputTokens, tierOf } from "./reserve.ts";
+import { tierOf } from "./reserve.ts";
 import type { Appraise } from "./run.ts";
+import { lengthProblem } from "./too-long.ts";
 import type { Tool } from "./tool.ts";
 
 export function appraise(
@@ -52,11 +53,5 @@ function callProblem(input: CallInput, spec: AgentSpec, sensitive: boolean, prov
       { details: { reason: "sensitive" } },
     );
   }
-  if (tier.contextTokens === undefined) return null;
-  const tokens = inputTokens(input, spec, provider);
-  if (tokens < tier.contextTokens) return null;
-  return errorBody(
-    "context_too_long",
-    `the conversation may have ${tokens} tokens, the tier "${tier.name}" takes ${tier.contextTokens}; shorten it or add a tier with a larger context`,
-  );
+  return lengthProblem(input, spec, tier, provider);
 }

@@ -3,9 +3,10 @@
  * timeouts of its tiers, and never more than its limits.
  *
  *  1. `calls` and `tool_calls` count what is asked for; a denied call counts, an undercounted input is the one exception (DESIGN 6).
+ *     An agent that its supervisor restarts counts as often as that may be.
  *  2. Money: the hold of each call at its most tokens, at most the budget. A person's top-up is a new decision and comes on top.
  *  3. Input tokens of a call: the context of its tier. Where that is not known {@link assumedContextTokens}; never more than
- *     the budget pays for, where nobody can raise it.
+ *     the budget pays for, where nobody can raise it. `context.max_tokens` where it is less, for tiers that only answer.
  *  4. Time: the total timeout of each call, backoff with the longest jitter, questions until they expire. Where tools run it is
  *     the deadline, since their own limits are not part of the agent. The time that a process is down is not counted.
  *
@@ -14,12 +15,14 @@
  */
 import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
-import { Uncapped, Unwalkable, type Walk, walk, worstOf } from "../../machines/bounds.ts";
+import { jitter, Uncapped, Unwalkable, type Walk, walk, worstOf } from "../../machines/bounds.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { policyOf } from "../../machines/request-policy.ts";
+import { restartMs } from "../../machines/supervision.ts";
 import { worstCase } from "../money/prices.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
+import type { Message } from "../protocol/messages.ts";
 import { type AgentSpec, type Rates, type TierSpec, tiersOf } from "./agent.ts";
 import { type MachineInput, toolPolicy } from "./machine-input.ts";
 
@@ -41,7 +44,7 @@ export function boundsOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachi
   const calls = Math.min(most?.calls ?? Number.POSITIVE_INFINITY, limits.max_calls);
   // What a person may grant on top pays for more tokens.
   const budgetNano = spec.onBudget === "ask" ? Number.POSITIVE_INFINITY : limits.max_cost_microusd * 1_000;
-  const of = (tier: TierSpec): PerCall => perCall(tier, limits);
+  const of = (tier: TierSpec): PerCall => perCall(spec, tier, limits);
   const largest = (pick: (call: PerCall) => number): number => calls * Math.max(0, ...tiersOf(spec).map((tier) => pick(of(tier))));
   return {
     calls,
@@ -87,9 +90,13 @@ const worst = new WeakMap<AgentSpec, Map<string, Unlimited>>();
 const keptWorstCases = 64;
 
 function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
-  const of = (price: (work: string) => number): number => worstInSteps(machine, spec, limits.max_steps, price);
+  // An agent that its supervisor may begin anew can come to its worst each time, with a wait before.
+  const restarts = spec.supervision?.agent === "restart" ? spec.supervision.max_restarts : 0;
+  const waits = Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0);
+  const of = (price: (work: string) => number): number =>
+    (1 + restarts) * worstInSteps(machine, spec, limits.max_steps, price) + restarts * price("sleep") + waits * price("sleep_ms");
   const only = (kind: string) => of((work) => (work === kind ? 1 : 0));
-  const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perCall(tier, limits)]));
+  const calls = new Map(tiersOf(spec).map((tier) => [`${callPrefix}${tier.name}`, perCall(spec, tier, limits)]));
   const dearest = [...calls.values()].reduce(atLeast, noCall);
   // A machine may name a tier that the agent does not have; its call fails, and counts as the dearest.
   const eachCall = (pick: (call: PerCall) => number) => (work: string) =>
@@ -122,8 +129,12 @@ const atLeast = (a: PerCall, b: PerCall): PerCall => ({
   ms: Math.max(a.ms, b.ms),
 });
 
-function perCall(tier: TierSpec, limits: Limits): PerCall {
-  const inputTokens = tier.contextTokens ?? assumedContextTokens;
+function perCall({ context, judge }: AgentSpec, tier: TierSpec, limits: Limits): PerCall {
+  const answersOnly = tier.name !== judge?.tier && tier.name !== context?.summarise?.tier;
+  const inputTokens = Math.min(
+    tier.contextTokens ?? assumedContextTokens,
+    (answersOnly && context?.max_tokens) || Number.POSITIVE_INFINITY,
+  );
   const outputTokens = Math.min(limits.max_output_tokens, tier.maxOutputTokens);
   const { inputNano, outputNanoPerToken } = worstCase(tier.price, inputTokens);
   return { inputTokens, outputTokens, costNano: inputNano + Math.ceil(outputTokens * outputNanoPerToken), ms: tier.timeouts.total };
@@ -192,7 +203,7 @@ export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
   const kinds = [false, true].flatMap((approval) => worstTool(spec, approval) ?? []);
   const input: MachineInput = {
     input: "",
-    messages: [{ role: "user", content: "" }],
+    messages: walkedMessages(spec),
     tiers: spec.tiers.map(({ name }) => name),
     maxSteps: steps,
     ...policyOf(spec),
@@ -204,6 +215,10 @@ export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
   // As in machine-input.ts: `single` shows no tools.
   return isSingle(spec) ? { ...input, tools: undefined as unknown as MachineInput["tools"] } : input;
 }
+
+/** With a policy for the context: a conversation of which something must go. */
+const walkedMessages = ({ context }: AgentSpec): readonly Message[] =>
+  Array.from({ length: context ? 2 * (context.keep_turns ?? 1) + 1 : 1 }, () => ({ role: "user", content: "" }));
 
 /** Of the tools that need a yes, or of those that need none, one that may be done again if there is one. */
 function worstTool(spec: AgentSpec, approval: boolean): ReturnType<typeof toolPolicy> | undefined {

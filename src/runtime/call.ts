@@ -10,27 +10,32 @@ import type { Health } from "../limits/health.ts";
 import type { Entered, Pass } from "../limits/provider-lane.ts";
 import type { RetryBudget } from "../limits/retry-budget.ts";
 import { costNano, worstCase } from "../money/prices.ts";
+import { isSameModel } from "../money/served-model.ts";
 import { countText } from "../money/tokens.ts";
 import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
-import type { AgentSpec, TierSpec } from "./agent.ts";
+import type { AgentSpec, Price, PriceOf, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
 import type { Account } from "./run.ts";
 import { looseJson, maxProblemLength, parseAnswer } from "./structured.ts";
+import { refusedLength } from "./too-long.ts";
 import { type Complaints, type Validator, validate } from "./validator.ts";
 
 export type CallDeps = {
   readonly providers: ReadonlyMap<string, Provider>;
   readonly health: Health;
+  /** How the answers of a tier to an agent fare in their checks: a breaker of its own, since the provider is well (FAULTS E09). */
+  readonly answers: Health;
   readonly retries: RetryBudget;
   /** Limits of callers and providers, before a call is sent. */
   readonly gate: CallGate;
   /** The schema that validates a structured answer of this agent. */
   readonly answerSchema: (spec: AgentSpec) => z.ZodType | undefined;
   readonly validatorsOf: (spec: AgentSpec) => readonly Validator[];
+  readonly priceOf?: PriceOf;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
 };
@@ -47,7 +52,7 @@ const breakerOpen = (provider: Provider, tier: TierSpec, call: string): WorkErro
   retryable: false,
   call,
   shown: 0,
-  details: { reason: "breaker" },
+  details: { reason: "breaker", provider: provider.name },
 });
 
 const tokensOf = (account: Account | undefined): number => (account ? account.inputTokens + account.outputTokens : 0);
@@ -65,6 +70,8 @@ export class Call {
   private readonly askedAt: number;
   /** When it was sent, after what it had to wait for. */
   private startedAt: number;
+  /** Of its answer's breaker; none where an answer cannot be wrong. */
+  private readonly answerKey: string | undefined;
   private firstAt: number | undefined;
   private text = "";
   private reasoning = "";
@@ -92,27 +99,43 @@ export class Call {
         shown: 0,
       };
     const key = `${provider.name} ${tier.model} ${provider.endpoint}`;
+    const { outputSchema, validators } = work.spec;
+    const isChecked = input.for === "answer" && (outputSchema !== undefined || validators !== undefined);
+    const answerKey = isChecked ? `${work.spec.name} ${tier.name}` : undefined;
+    if (answerKey !== undefined && deps.answers.ask(answerKey) === "no")
+      return {
+        code: "invalid_output",
+        message: `most answers of the tier "${tier.name}" fail the checks of agent "${work.spec.name}", so it is not asked for a while`,
+        retryable: false,
+        call,
+        shown: 0,
+        details: { reason: "answers", provider: provider.name },
+      };
     const pass = deps.health.ask(key);
-    if (pass === "no") return breakerOpen(provider, tier, call);
+    if (pass === "no") {
+      if (answerKey !== undefined) deps.answers.report(answerKey, "neutral");
+      return breakerOpen(provider, tier, call);
+    }
     if (!deps.retries.take(provider.name, input.retry)) {
       if (pass === "probe") deps.health.report(key, "neutral");
+      if (answerKey !== undefined) deps.answers.report(answerKey, "neutral");
       return {
         code: "provider_unavailable",
         message: `the retry budget of ${provider.name} is used up`,
         retryable: false,
         call,
         shown: 0,
-        details: { reason: "retry_budget" },
+        details: { reason: "retry_budget", provider: provider.name },
       };
     }
-    return new Call(deps, work, report, { input, tier, provider, key, isProbe: pass === "probe" });
+    return new Call(deps, work, report, { input, tier, provider, key, answerKey, isProbe: pass === "probe" });
   }
 
   private constructor(
     deps: CallDeps,
     work: Work,
     report: Reporter,
-    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string; isProbe: boolean },
+    found: { input: CallInput; tier: TierSpec; provider: Provider; key: string; answerKey: string | undefined; isProbe: boolean },
   ) {
     this.deps = deps;
     this.work = work;
@@ -121,6 +144,7 @@ export class Call {
     this.tier = found.tier;
     this.provider = found.provider;
     this.key = found.key;
+    this.answerKey = found.answerKey;
     this.isHeld = work.spec.stream === "checked" && found.input.for === "answer";
     this.isProbe = found.isProbe;
     this.askedAt = deps.clock();
@@ -138,6 +162,7 @@ export class Call {
         entering();
         stop();
         if (this.begun || this.isProbe) this.deps.health.report(this.key, "neutral");
+        this.judged("neutral");
       });
     }),
   );
@@ -190,7 +215,7 @@ export class Call {
       if (this.isWithinHold()) return;
       abort();
       this.deps.health.report(this.key, "neutral");
-      const message = "the output passed what was reserved for it and was cut";
+      const message = "the output passed what was reserved for it and was cut; raise max_output_tokens or the budget, or ask for less";
       fail({ code: "truncated", message, retryable: false });
     };
     return () => {
@@ -287,6 +312,7 @@ export class Call {
     { problem, notes }: Complaints = {},
   ): Outcome {
     const fault = (problem ?? (structured && "problem" in structured ? structured.problem : undefined))?.slice(0, maxProblemLength);
+    this.judged(fault !== undefined ? "failed" : end.finish === "stop" ? "ok" : "neutral");
     const isUnseen = this.isHeld && (fault !== undefined || !["stop", "tools"].includes(end.finish));
     if (this.isHeld && !isUnseen && this.text !== "") this.report.text(this.text);
     const output: CallOutput = {
@@ -303,11 +329,19 @@ export class Call {
     return { ok: true, value: output, account: this.chargedFor(end) };
   }
 
+  /** How the answer fared in its checks. */
+  private judged(result: "ok" | "failed" | "neutral"): void {
+    if (this.answerKey !== undefined) this.deps.answers.report(this.answerKey, result);
+  }
+
   private failed(error: WorkError, end?: ProviderEnd): Outcome {
+    this.judged("neutral");
     if (end) this.deps.health.report(this.key, unhealthy.has(error.code as ErrorCode) ? "failed" : "neutral");
     const overdue = this.deps.clock() - this.askedAt >= this.work.remainingMs;
+    const numbers = error.code === "context_too_long" ? refusedLength(this.input, this.work.spec, this.provider) : undefined;
     const value: WorkError = {
       ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
+      ...(numbers && !overdue && { details: { ...error.details, ...numbers } }),
       call: callId(this.work.ask.ordinal),
       shown: this.isHeld ? 0 : this.text.length,
       ...(this.work.spec.onCut && !this.isHeld && this.text !== "" && { text: this.text }),
@@ -336,7 +370,7 @@ export class Call {
   // --- money
 
   private chargedFor(end: ProviderEnd): Account {
-    const cost = end.usage && costNano(this.tier.price, end.usage);
+    const cost = end.usage && costNano(this.priceOf(end.model), end.usage);
     // A bill beyond what can be counted is none: as if no usage had been told.
     if (end.usage && Number.isSafeInteger(cost)) {
       const { inputTokens: input, cachedTokens, outputTokens } = end.usage;
@@ -361,6 +395,12 @@ export class Call {
       estimated: true,
       model: end.model,
     });
+  }
+
+  /** The price of the model that answered, where it is another one and its price is known. */
+  private priceOf(model: string): Price {
+    const { tier, deps } = this;
+    return isSameModel(tier.model, model) ? tier.price : (deps.priceOf?.(tier.provider, model) ?? tier.price);
   }
 
   private accounted(part: Omit<Account, "durationMs" | "ttftMs" | "model"> & { model?: string }): Account {
@@ -395,6 +435,10 @@ export class Call {
       maxOutputTokens: work.maxTokens,
       ...(input.structured && work.spec.outputSchema !== undefined && { schema: { name: "answer", schema: work.spec.outputSchema } }),
       stream: tier.stream,
+      // What a machine asks beside the answer begins otherwise each time.
+      ...(input.for === "answer" &&
+        tier.promptCache !== false &&
+        work.spec.promptCache !== false && { promptCache: { key: work.spec.name } }),
       ...(tier.parameters && { parameters: tier.parameters }),
       timeouts: remainingMs < tier.timeouts.total ? { ...tier.timeouts, total: Math.max(1, remainingMs) } : tier.timeouts,
     };

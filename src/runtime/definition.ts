@@ -17,7 +17,8 @@ export function checkDefinition(
   providers: ReadonlyMap<string, Provider>,
   machine: AnyStateMachine | undefined = machineOf(spec),
 ): void {
-  checkFirstCall(spec, providers);
+  // Where a person may grant more, too little to begin with is a way to ask first.
+  if (spec.onBudget !== "ask") checkFirstCall(spec, providers);
   if (bounds === "strict") checkFits(spec, machine);
 }
 

@@ -11,6 +11,7 @@ import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, type TierSpec, tiersOf } from "./agent.ts";
 import { assumedContextTokens, boundsOf } from "./bounds.ts";
+import { withInput } from "./instructions.ts";
 import { messagesOf } from "./machine-input.ts";
 import { inputTokens } from "./reserve.ts";
 import { maxProblemLength } from "./structured.ts";
@@ -19,14 +20,17 @@ import { maxProblemLength } from "./structured.ts";
 const retold = 1.25;
 /** What a request says around a bad or a cut answer, and around a judge's case: a bound of our own words. */
 const words = 400;
+/** What is said around a conversation that is summarised: another one. */
+const retelling = 400;
 
 export function estimate(
-  spec: AgentSpec,
+  definition: AgentSpec,
   limits: Limits,
   input: Json,
   providers: ReadonlyMap<string, Provider>,
   options: { readonly inSession?: boolean } = {},
 ): Bounds {
+  const spec = withInput(definition, input);
   if (spec.tools.length > 0 || options.inSession) return boundsOf(spec, limits);
   const calls = boundsOf(spec, limits).calls;
   // Each further call may bring an answer, told again, and what is wrong with it: three bytes a character at most.
@@ -44,7 +48,7 @@ export function estimate(
       ...(spec.outputSchema !== undefined && { structured: true }),
     };
     const judged = spec.judge ? 3 * spec.judge.criteria.length : 0;
-    const most = inputTokens(call, spec, provider) + judged + Math.max(0, calls - 1) * growth;
+    const most = inputTokens(call, spec, provider) + judged + (spec.context?.summarise ? retelling : 0) + Math.max(0, calls - 1) * growth;
     return { ...tier, contextTokens: Math.min(tier.contextTokens ?? assumedContextTokens, most) };
   };
   const sizedTiers = new Map(tiersOf(spec).map((tier) => [tier.name, sized(tier)]));

@@ -4,11 +4,14 @@
  */
 import type { CallInput, CallOutput, ToolOutput, WorkError } from "../../machines/work.ts";
 import { asError } from "../../machines/work.ts";
+import { isSameModel } from "../money/served-model.ts";
+import { advised } from "../protocol/advice.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId, toolId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Usage } from "../protocol/run.ts";
 import type { AgentSpec } from "./agent.ts";
+import { promptVersionOf } from "./instructions.ts";
 import { tierOf } from "./reserve.ts";
 import type { Account, ActorFact, Ask, AskOf } from "./run.ts";
 
@@ -36,6 +39,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
   switch (ask.kind) {
     case "call": {
       const input = ask.input;
+      const version = promptVersionOf(input, spec);
       return {
         type: "call.started",
         ...base,
@@ -45,6 +49,7 @@ export function startedFact(ask: Ask, spec: AgentSpec, at: string, due: number |
         model: modelOf(input, spec),
         tier: input.tier,
         attempt: input.attempt,
+        ...(version !== undefined && { prompt: version }),
       };
     }
     case "tool": {
@@ -95,7 +100,7 @@ export function endedFact(ask: Ask, spec: AgentSpec, at: string, ending: Ending)
       const { name } = ask.input;
       const fact = { ...base, id: toolId(ask.ordinal), tool: name, group: groupOf(spec, name) };
       const duration_ms = ending.account?.durationMs ?? 0;
-      if (error) return { type: "tool.failed", ...fact, error: asError(error), duration_ms };
+      if (error) return { type: "tool.failed", ...fact, error: advised(asError(error)), duration_ms };
       const { output, truncated } = ending.value as unknown as ToolOutput;
       return { type: "tool.returned", ...fact, output, ...(truncated && { truncated }), duration_ms };
     }
@@ -141,6 +146,13 @@ export function stoppedFact(ask: Ask, spec: AgentSpec, at: string, account: Acco
   }
 }
 
+/** Another model answered than was asked for. */
+export function servedFact(ask: AskOf<"call">, spec: AgentSpec, at: string, answered: string): NewFact | null {
+  const asked = modelOf(ask.input, spec);
+  if (answered === "" || isSameModel(asked, answered)) return null;
+  return { type: "data", at, actor: askerOf(ask), name: "served_model", data: { call: callId(ask.ordinal), asked, answered } };
+}
+
 /** The fact for a use of a tool that the supervisor refused. */
 export function refusedFact(
   ask: Ask,
@@ -163,7 +175,7 @@ function callFinished(
   const fact = { type: "call.finished", call: callId(ask.ordinal) };
   const charged = { ...accountFields(account), ...cachedFields(ask.input) };
   if (error?.code === "lost") return { ...fact, finish: "lost", model, ...charged };
-  if (error) return { ...fact, finish: "error", text: text ?? "", error: asError(error), model, ...charged };
+  if (error) return { ...fact, finish: "error", text: text ?? "", error: advised(asError(error)), model, ...charged };
   const output = value as unknown as CallOutput;
   return {
     ...fact,

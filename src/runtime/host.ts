@@ -16,6 +16,7 @@ import { isDamage } from "../stores/damage.ts";
 import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
+import { withInput } from "./instructions.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
@@ -50,12 +51,15 @@ export type HostOptions = {
 const leaseMs = 10_000;
 const heartbeatMs = 3_000;
 const sweepMs = 1_000;
+/** Runs that one sweep takes over, so that the next one is not long in coming. */
+const claimedAtOnce = 256;
 /** How long a graceful end waits for the last commits. */
 const settleMs = 2_000;
 /** A wait shorter than this is waited for in memory. */
 const parkAfterMs = 5_000;
-/** Runs of a session whose turns are shown to the next one. */
+/** Runs of a session whose turns are shown to the next one; of an agent that makes long conversations shorter, as many as it can take in. */
 const sessionRuns = 20;
+const longSessionRuns = 200;
 const sessionPage = 100;
 
 export class Host {
@@ -150,6 +154,8 @@ export class Host {
     const owned = info.session === undefined ? this.adopt(newRecord(run, info, 1), spec, undefined) : undefined;
     return new Promise((resolve) => {
       this.journal.submit(entry, (result) => {
+        // Dropped on its way, because the lease had ended: nobody but the store knows that it is ours.
+        if (result.type === "accepted" && owned && !this.runs.has(run) && !this.closed) this.strays.set(run, null);
         if (result.type === "accepted") this.options.channel.publish(run, [Object.assign(fact, { run, seq: 1 }) as unknown as Fact]);
         else {
           owned?.drop();
@@ -243,7 +249,8 @@ export class Host {
   // --- private
 
   private adopt(record: OwnedRecord, spec: AgentSpec, live: LiveRun | undefined, history?: readonly Message[]): OwnedRun {
-    const owned = new OwnedRun(record, spec, (observe) => live ?? this.liveRun(record.info, spec, history, observe), this.owning);
+    const own = withInput(spec, record.info.input);
+    const owned = new OwnedRun(record, own, (observe) => live ?? this.liveRun(record.info, own, history, observe), this.owning);
     this.runs.set(record.id, owned);
     return owned;
   }
@@ -252,33 +259,39 @@ export class Host {
   liveRun(info: RunInfo, spec: AgentSpec, history: readonly Message[] | undefined, observe?: (event: InspectionEvent) => void): LiveRun {
     const machine = this.options.machineOf(info.machine);
     if (!machine) throw new EscapementError("internal", `this process does not carry the machine ${info.machine}`);
-    return new LiveRun(machine, supervisorInput(spec, info, history), this.options.appraise(spec, info), observe);
+    return new LiveRun(machine, supervisorInput(spec, info, history), this.options.appraise(withInput(spec, info.input), info), observe);
   }
 
   /** Starts a run of a session: with what was said before it. */
   private async begin(run: string, info: RunInfo, spec: AgentSpec, epoch: number, cancel?: { reason?: string }): Promise<void> {
-    const history = info.session === undefined ? [] : await this.history(info);
+    const history = info.session === undefined ? [] : await this.history(info, spec.context ? longSessionRuns : sessionRuns);
     const owned = this.adopt(newRecord(run, info, epoch), spec, undefined, history);
     owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
   }
 
-  /** What was said in the session before this run, by this user: the last runs that ended with something said. */
-  private async history(info: RunInfo): Promise<readonly Message[]> {
+  /**
+   * What was said in the session before this run, by this user: the last runs that ended with something said, back to the last one that had
+   * made it shorter.
+   */
+  private async history(info: RunInfo, most: number): Promise<readonly Message[]> {
     const before: RunRecord[] = [];
-    for (let next: number | null | undefined; next !== null && before.length < sessionRuns; ) {
+    let next: number | null = null;
+    do {
       const page = await this.options.store.list({
         tenant: info.tenant,
         session: info.session as string,
         limit: sessionPage,
-        ...(next !== undefined && { before: next }),
+        ...(next !== null && { before: next }),
       });
       // A run without a user sees only runs without one.
       for (const row of page.rows)
         if (row.info.user === info.user && hasEnded(row.status) && row.info.createdAt <= info.createdAt) before.push(row);
       next = page.next;
-    }
-    const messages: Message[] = [];
-    for (const row of before.slice(0, sessionRuns).toReversed()) {
+    } while (next !== null && before.length < most && !before.some(({ progress }) => progress.history));
+    const shortened = before.findIndex(({ progress }) => progress.history);
+    const shown = before.slice(0, Math.min(most, shortened < 0 ? most : shortened + 1)).toReversed();
+    const messages = [...((shown[0]?.progress.history ?? []) as unknown as Message[])];
+    for (const row of shown) {
       const { output } = row.progress;
       if (output === undefined || output === null) continue;
       messages.push(...messagesOf(row.info.input), {
@@ -412,8 +425,8 @@ export class Host {
       for (const run of this.runs.values()) run.stopOverdue();
       const owners = await this.options.store.owners();
       const dead = owners.map(({ owner }) => owner).filter((owner) => owner !== this.owner && isGone(owner));
-      await this.take({ limit: 256, dead });
-      for (const [run, record] of [...this.strays]) {
+      await this.take({ limit: claimedAtOnce, dead });
+      for (const [run, record] of [...this.strays].slice(0, claimedAtOnce)) {
         this.strays.delete(run);
         if (this.runs.has(run)) continue;
         if (record) await this.recover(record);

@@ -17,6 +17,7 @@ export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonl
   const input: MachineInput = {
     input: info.input,
     messages: [...history, ...messagesOf(info.input)],
+    ...(spec.context && history.length > 0 && { history: history.length }),
     tiers: spec.tiers.map(({ name }) => name),
     maxSteps: info.limits.max_steps,
     ...policyOf(spec),

@@ -11,6 +11,7 @@
 import type { InspectionEvent } from "xstate";
 import type { CallOutput, WorkError } from "../../machines/work.ts";
 import type { Channel, OpenCall } from "../channels/channel.ts";
+import { advised } from "../protocol/advice.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
@@ -31,7 +32,7 @@ import {
 } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import { callRow } from "./call-row.ts";
-import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
+import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import type { Reserving } from "./reserve.ts";
@@ -427,6 +428,8 @@ export class OwnedRun {
       const { notes = [] } = value as unknown as CallOutput;
       for (const note of notes)
         facts.push({ type: "data", at: iso, actor: askerOf(ask), name: "validation", data: { call: callId(ask.ordinal), ...note } });
+      const served = account && servedFact(ask, this.spec, iso, account.model);
+      if (served) facts.push(served);
     }
     if (fact) this.count(ask, fact, account);
     if (fact && ask.kind === "call") this.keepText(ask, typeof fact.text === "string" ? fact.text : "");
@@ -506,15 +509,17 @@ export class OwnedRun {
 
   private finish(turn: Turn, iso: string): NewFact {
     const end = turn.end as NonNullable<Turn["end"]>;
+    const error = end.error && advised(end.error);
     // A cancelled run gives what there was: the text of the last answer call. The words of a refusal are its error, never an output.
     const output = end.status === "refused" ? null : (end.output ?? (end.status === "done" ? null : (this.lastAnswer?.text ?? null)));
     this.progress = {
       ...this.progress,
       finishedAt: this.info.createdAt + turn.at,
       output,
-      ...(end.error && { error: end.error }),
+      ...(error && { error }),
       ...(end.tier !== undefined && { tier: end.tier }),
       ...(end.cached && { cached: true }),
+      ...(end.history && { history: end.history as unknown as Json }),
     };
     return {
       type: "run.finished",
@@ -522,7 +527,7 @@ export class OwnedRun {
       actor: "run",
       status: end.status,
       output,
-      ...(end.error && { error: end.error }),
+      ...(error && { error }),
       usage: usageOf(this.progress),
       cost_microusd: this.spentNano / 1_000,
       ...(end.tier !== undefined && { tier: end.tier }),

@@ -14,15 +14,16 @@ export type Reserving = (ask: AskOf<"call">, spec: AgentSpec, info: RunInfo) => 
 /** Below this many output tokens an answer makes no sense: the call is denied instead of cut. */
 export const minTokens = 16;
 
-const toolSpecs = new WeakMap<AgentSpec, Map<string, readonly ToolSpec[]>>();
+/** By the agent's own list: it is the same in every run of it. */
+const toolSpecs = new WeakMap<AgentSpec["tools"], Map<string, readonly ToolSpec[]>>();
 
 /** The tools that a call shows, the same array for the same names, so that what is made of them can be kept. */
 export function visibleTools(spec: AgentSpec, names: readonly string[] | undefined): readonly ToolSpec[] | undefined {
   if (!names || names.length === 0) return undefined;
-  let known = toolSpecs.get(spec);
+  let known = toolSpecs.get(spec.tools);
   if (!known) {
     known = new Map();
-    toolSpecs.set(spec, known);
+    toolSpecs.set(spec.tools, known);
   }
   const key = names.join();
   let tools = known.get(key);
@@ -64,7 +65,7 @@ export function reserving(providers: ReadonlyMap<string, Provider>, budgets: Bud
     const tier = tierOf(spec, input.tier);
     const provider = tier && providers.get(tier.provider);
     if (!tier || !provider) return undefined;
-    const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens);
+    const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens, input.maxTokens ?? Number.POSITIVE_INFINITY);
     const tokens = inputTokens(input, spec, provider);
     const meters = metersOf(budgets, info, now());
     return { ...worstCase(tier.price, tokens), inputTokens: tokens, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };

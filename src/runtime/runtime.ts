@@ -44,7 +44,7 @@ import {
   type RunRecord,
   type Store,
 } from "../stores/store.ts";
-import type { AgentOptions, AgentSpec } from "./agent.ts";
+import type { AgentOptions, AgentSpec, PriceOf } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
 import { checkDefinition } from "./definition.ts";
@@ -52,6 +52,7 @@ import { estimate } from "./estimate.ts";
 import { factOf } from "./facts.ts";
 import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
+import { definitionOf } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import { eachEvent, readEvents } from "./reader.ts";
@@ -88,6 +89,8 @@ export type RuntimeOptions = {
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
   readonly budgets?: BudgetLimits;
+  /** Of models that are served in place of a tier's; without it they cost what the tier's do. */
+  readonly priceOf?: PriceOf;
   readonly features?: Features;
   /** What callers may do a minute. Without it nobody is limited. */
   readonly rateLimits?: RateLimitSettings & { readonly limiter: Limiter };
@@ -214,11 +217,13 @@ export class Runtime implements Runs {
           providers: options.providers,
           health: this.breakers,
           retries: new RetryBudget(clock, reliability.retryBudget),
+          answers: new Health(clock, reliability.breaker),
           gate: this.gate,
           answerSchema: (spec) => this.answerSchema(spec),
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
+          ...(options.priceOf && { priceOf: options.priceOf }),
         }),
       reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
       machineOf: (machine) => this.machines.get(machine),
@@ -675,7 +680,7 @@ export class Runtime implements Runs {
   /** The author's own schema for the definition that a run is pinned to; for an older one, what was stored of it. */
   private answerSchema(spec: AgentSpec): z.ZodType | undefined {
     const defined = this.agentsByName.get(spec.name);
-    if (defined?.spec === spec) return defined.options.output;
+    if (defined?.spec === definitionOf(spec)) return defined.options.output;
     return spec.outputSchema === undefined ? undefined : z.fromJSONSchema(spec.outputSchema as Parameters<typeof z.fromJSONSchema>[0]);
   }
 

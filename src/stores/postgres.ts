@@ -1,10 +1,10 @@
 /** Runs, money, inbox and timers in a schema of one Postgres database, shared by any number of processes. The parts are in `postgres/`. */
 import { PostgresCore } from "./postgres/core.ts";
-import type { PostgresOptions } from "./postgres/database.ts";
+import type { PostgresOptions } from "./postgres/options.ts";
 import { type Call, storeOverCalls } from "./sql/store-over-calls.ts";
 import type { Store } from "./store.ts";
 
-export type { PostgresOptions } from "./postgres/database.ts";
+export type { PostgresOptions } from "./postgres/options.ts";
 
 /**
  * The store in the database that `url` names (`postgres://user:password@host:5432/database`). Its tables are made at the first call where

@@ -60,6 +60,8 @@ export type RunProgress = {
   readonly error?: Json;
   readonly tier?: string;
   readonly cached?: boolean;
+  /** Messages: what was said in the session before this run, where it was made shorter. The next run begins with it. */
+  readonly history?: Json;
 };
 
 /** Work that was asked for and has no outcome yet. */

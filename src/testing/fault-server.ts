@@ -27,6 +27,9 @@ export type FaultEntry = {
   readonly request: FaultRequest;
   /** `performance.now()` when the whole request was there. */
   readonly at: number;
+  /** Port of the client's end, and bytes that its connection had been sent by earlier answers. */
+  readonly port: number;
+  readonly bytesBefore: number;
   bytesSent: number;
   /** Pieces of text of the model that were sent. */
   textTokensSent: number;
@@ -59,6 +62,10 @@ export type FaultServer = {
   readonly book: FaultBook;
   /** Answers with another handler from now on. */
   use(handler: FaultHandler): void;
+  /** Kills all connections and refuses new ones, until {@link up}. */
+  down(): Promise<void>;
+  /** Listens again, at the same address. */
+  up(): Promise<void>;
   /** Kills all connections and stops listening. */
   close(): Promise<void>;
 };
@@ -103,16 +110,24 @@ export async function startFaultServer(handler: FaultHandler): Promise<FaultServ
       open.delete(socket);
       changed();
     });
+    const port = socket.remotePort ?? 0;
+    let bytes = 0;
     void serve(socket, async (request) => {
-      const { entry, finish } = newEntry(request);
+      const { entry, finish } = newEntry(request, port, bytes);
       entries.push(entry);
       changed();
       const script = await current(request, book);
       await play(socket, script, entry, gone);
+      bytes += entry.bytesSent;
       finish();
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const listen = (port: number): Promise<void> => new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
+  const stop = async (): Promise<void> => {
+    for (const socket of open) socket.destroy();
+    if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
+  };
+  await listen(0);
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("The fault server has no port.");
   return {
@@ -121,14 +136,13 @@ export async function startFaultServer(handler: FaultHandler): Promise<FaultServ
     use(next) {
       current = next;
     },
-    async close() {
-      for (const socket of open) socket.destroy();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-    },
+    down: stop,
+    up: () => listen(address.port),
+    close: stop,
   };
 }
 
-function newEntry(request: FaultRequest): { entry: FaultEntry; finish(): void } {
+function newEntry(request: FaultRequest, port: number, bytesBefore: number): { entry: FaultEntry; finish(): void } {
   let settle = (_closedAt: number | undefined): void => {};
   const over = new Promise<number | undefined>((resolve) => {
     settle = resolve;
@@ -136,6 +150,8 @@ function newEntry(request: FaultRequest): { entry: FaultEntry; finish(): void } 
   const entry: FaultEntry = {
     request,
     at: performance.now(),
+    port,
+    bytesBefore,
     bytesSent: 0,
     textTokensSent: 0,
     textSent: "",

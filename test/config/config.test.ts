@@ -290,3 +290,59 @@ describe("what is wrong is said with the key, the value and the way out", () => 
     });
   });
 });
+
+describe("limits", () => {
+  it("are off where they are not named; named, free has 10 requests a minute and pro 60", async () => {
+    expect((await load({})).rateLimits).toBeUndefined();
+    expect((await load({ rate_limits: {} })).rateLimits).toEqual({
+      plans: { free: { isPaid: false, requests: 10 }, pro: { isPaid: true, requests: 60 } },
+      defaultPlan: "free",
+      onRedisFailure: "closed",
+    });
+  });
+
+  it("take plans beside those two, and in their place", async () => {
+    const { rateLimits } = await load({
+      rate_limits: {
+        plans: {
+          pro: { requests_per_minute: 100, tokens_per_minute: 50_000 },
+          intern: { per_key: { requests_per_minute: 5 }, paid: false },
+        },
+        default_plan: "intern",
+        on_redis_failure: { share: 0.25 },
+      },
+    });
+    expect(rateLimits).toMatchObject({
+      plans: { free: { requests: 10 }, pro: { isPaid: true, requests: 100, tokens: 50_000 }, intern: { isPaid: false, keyRequests: 5 } },
+      defaultPlan: "intern",
+      onRedisFailure: { share: 0.25 },
+    });
+  });
+
+  it("of a provider and of the queue are what they say", async () => {
+    const config = await load({
+      providers: { vllm: { base_url: url, limits: { requests_per_minute: 100, tokens_per_minute: 1_000, concurrent: 4 } } },
+      tiers: { main: { provider: "vllm", model: "m" } },
+      queue: { length: 10, wait_ms: 2_000, aging_ms: 1_000 },
+    });
+    expect(config.providerLimits).toEqual({ vllm: { requestsPerMinute: 100, tokensPerMinute: 1_000, concurrent: 4 } });
+    expect(config.queue).toEqual({ length: 10, waitMs: 2_000, agingMs: 1_000 });
+  });
+
+  it.for([
+    [{ rate_limits: { default_plan: "gold" } }, 'rate_limits.default_plan: there is no plan "gold"; there are free, pro'],
+    [{ rate_limits: { plans: { free: { request_per_minute: 10 } } } }, 'did you mean "requests_per_minute"?'],
+    [{ rate_limits: { plans: { free: { requests_per_minute: 0 } } } }, "rate_limits.plans.free.requests_per_minute"],
+    [{ rate_limits: { on_redis_failure: { share: 2 } } }, "rate_limits.on_redis_failure.share"],
+    [{ queue: { length: 0 } }, "queue.length"],
+  ])("%j is refused", async ([config, words]) => {
+    await expect(load(config as Record<string, unknown>)).rejects.toThrow(words as string);
+  });
+
+  it("REDIS_URL must be an address, and is not shown", async () => {
+    expect((await load({}, { REDIS_URL: "rediss://:secret@redis.example:6380/1" })).redisURL).toBe("rediss://:secret@redis.example:6380/1");
+    const refused = await load({}, { REDIS_URL: "secret@redis.example" }).catch((error: Error) => error.message);
+    expect(refused).toContain("REDIS_URL is an address like redis://host:6379");
+    expect(refused).not.toContain("secret");
+  });
+});

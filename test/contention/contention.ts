@@ -33,6 +33,9 @@ export type ContentionOptions = {
   readonly cancels?: number;
   /** Processes that are killed; each has a successor. */
   readonly kills?: number;
+  /** Times that the database's server is killed and started again, and how. */
+  readonly restarts?: number;
+  readonly restart?: () => void;
 };
 
 export type Report = {
@@ -56,29 +59,38 @@ const answerMsOf = (kills: number): number => 1_000 * (1 + kills);
 const patienceMs = 900_000;
 
 export async function contend(options: ContentionOptions): Promise<Report> {
-  const { place, calls, processes, budget, share = 0.4, cancels = 0, kills = 0 } = options;
+  const { place, calls, processes, budget, share = 0.4, cancels = 0, kills = 0, restarts = 0, restart = () => {} } = options;
   await awayFromMidnight();
   const room = Math.round(calls * share);
-  const answerMs = answerMsOf(kills);
+  const answerMs = answerMsOf(kills + restarts);
   const store = "path" in place ? sqlite(place.path) : postgres(place.url, place);
   await store.nextDue();
   const view = await openView(place);
-  const provider = await startFaultServer((request) =>
-    chatScript(request, {
+  // No call has an answer before all are there: those that are admitted are under way at once.
+  const areAccepted = until("all runs to be accepted", async () => (await view.runs()).all === calls, patienceMs);
+  areAccepted.catch(() => {});
+  const provider = await startFaultServer(async (request) => {
+    await areAccepted;
+    return chatScript(request, {
       text: Array.from({ length: answerTokens(budget) }, () => " yes"),
       usage: { input: usedInput, output: answerTokens(budget) },
       headersDelayMs: Math.random() * answerMs,
       paceMs: answerMs / 20 / answerTokens(budget),
-    }),
-  );
+    });
+  });
   const started = performance.now();
   const monitor = watch(view);
   const workers = new Workers({ store: place, provider: provider.url, budget, admitted: room, cancels, answerMs }, calls, processes);
   try {
     for (let i = 0; i < kills; i++) {
-      await until("calls to be under way", async () => (await view.meters())[0]?.heldNano && workers.haveBegun);
+      await until("calls to be under way", async () => workers.haveBegun && (await view.meters())[0]?.heldNano, patienceMs);
       await pause(Math.random() * answerMsOf(0));
       workers.kill();
+    }
+    for (let i = 0; i < restarts; i++) {
+      await until("calls to be under way", async () => (await view.meters())[0]?.heldNano, patienceMs);
+      await pause(Math.random() * answerMsOf(0));
+      restart();
     }
     for (;;) {
       monitor.check();
@@ -110,7 +122,7 @@ export function newFile(): { readonly path: string; readonly remove: () => void 
 type Verdict = Omit<Report, "calls" | "room" | "looks" | "fullest" | "seconds">;
 
 async function judge(
-  { budget, cancels = 0, kills = 0, calls }: ContentionOptions,
+  { budget, cancels = 0, calls }: ContentionOptions,
   room: number,
   store: Store,
   view: View,
@@ -150,8 +162,8 @@ async function judge(
     throw new Error(`still held: ${JSON.stringify(meter)}`);
   if ((budget === "calls" || cancels === 0) && admitted !== room)
     throw new Error(`${admitted} calls were admitted, and the budget has room for ${room}`);
-  // A call whose process died before it was sent, or that was cancelled first, was admitted and never came to the provider.
-  if (requests > room || (kills === 0 && cancels === 0 && requests !== room))
+  // A call whose process died or lost its lease before it was sent, or that was cancelled first, was admitted and never came to the provider.
+  if (requests > room || (estimatedRuns === 0 && requests !== room && cancels === 0))
     throw new Error(`the provider had ${requests} requests, and the budget has room for ${room}`);
   const ends: Record<string, number> = {};
   for (const { status } of runs) ends[status] = (ends[status] ?? 0) + 1;

@@ -1,5 +1,6 @@
 /**
- * `npm run contention -- --store sqlite|postgres --calls 10000 [--processes 4] [--budget calls|money] [--kills 5] [--cancels 0.1]`:
+ * `npm run contention -- --store sqlite|postgres --calls 10000 [--processes 4] [--budget calls|money] [--kills 5] [--cancels 0.1] [--restarts 3]`
+ * (the last with Postgres only):
  * the contention of `contention.ts`, with a database of its own, and what was seen. Exits 1 when a promise was not kept.
  */
 import { parseArgs } from "node:util";
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     budget: { type: "string", default: "calls" },
     kills: { type: "string", default: "0" },
     cancels: { type: "string", default: "0" },
+    restarts: { type: "string", default: "0" },
   },
 });
 const { store, budget } = values;
@@ -26,13 +28,20 @@ const settings = {
   budget,
   kills: Number(values.kills),
   cancels: Number(values.cancels),
+  restarts: Number(values.restarts),
 } as const;
 const server = store === "postgres" ? await startPostgres() : undefined;
+const restart = (): void => {
+  server?.stop("immediate");
+  server?.start();
+};
 const file = newFile();
 try {
   console.log(JSON.stringify({ store, ...settings }));
   console.log(
-    JSON.stringify(await contend({ place: server ? { url: server.url, schema: "contention" } : { path: file.path }, ...settings })),
+    JSON.stringify(
+      await contend({ place: server ? { url: server.url, schema: "contention" } : { path: file.path }, ...settings, restart }),
+    ),
   );
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

@@ -63,22 +63,39 @@ async function sqliteView(path: string): Promise<View> {
 }
 
 async function postgresView({ url, schema }: { readonly url: string; readonly schema: string }): Promise<View> {
-  const client = new Client({ connectionString: url, options: `-c search_path=${schema}` });
-  await client.connect();
+  const connect = async (): Promise<Client> => {
+    const made = new Client({ connectionString: url, options: `-c search_path=${schema}`, pipeline: true });
+    made.on("error", () => {});
+    await made.connect();
+    return made;
+  };
+  let client = connect();
+  /** A server that was restarted is asked again, over another connection. */
+  const ask = async (config: { text: string; rowMode?: "array" }): Promise<unknown[]> => {
+    const asked = client;
+    for (let tries = 0; ; tries++) {
+      try {
+        return (await (await client).query(config)).rows;
+      } catch (error) {
+        if (tries > 100) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        if (client === asked || tries > 0) client = connect();
+      }
+    }
+  };
   const counted = (unit: string, part: string): string => `(counts::jsonb #>> '{${unit},${part}}')::bigint`;
   const within = (unit: string): string => `${counted(unit, "spent")} + ${counted(unit, "held")} <= ${counted(unit, "limit")}`;
-  await client.query(
-    `alter table meters add constraint no_overshoot check (spent_nano + held_nano <= limit_nano
+  await ask({
+    text: `alter table meters add constraint no_overshoot check (spent_nano + held_nano <= limit_nano
        and (counts is null or (${within("calls")} and ${within("tokens")})))`,
-  );
-  const query = async <Row extends unknown[]>(text: string): Promise<Row[]> =>
-    (await client.query({ text, rowMode: "array" })).rows as Row[];
+  });
+  const query = async <Row extends unknown[]>(text: string): Promise<Row[]> => (await ask({ text, rowMode: "array" })) as Row[];
   return {
     meters: async () => (await query<Columns>(meterSql)).map(meterOf),
     runs: async () => {
       const [all = "0", unfinished = "0"] = (await query<string[]>(runsSql))[0] ?? [];
       return { all: Number(all), unfinished: Number(unfinished) };
     },
-    close: () => client.end(),
+    close: async () => (await client).end(),
   };
 }

@@ -117,6 +117,21 @@ test("one slot: paid before free, real-time before batch; a cancelled wait leave
   expect(order).toEqual(["first", "paid", "paid batch", "free", "free batch"]);
 });
 
+test("a stopped call gives its slot back, whether it streams or waits", async () => {
+  const { as, provider, runtime } = await limitedWorld({ providers: { self: { preset: "vllm", limits: { concurrent: 1 } } } }, (request) =>
+    request.json().messages.at(-1).content === "endless" ? { text: ["On ", "and "], cut: { after: 1, by: "hang" } } : { text: "Hello." },
+  );
+  const url = await as();
+  const caller = { tenant: "acme", scopes: ["tenant"] };
+  const endless: string[] = [];
+  for (let i = 0; i < 3; i++) endless.push((await post(url, { input: "endless" }, { prefer: "respond-async" })).body.id);
+  await until("the call", () => (provider.book.entries[0]?.textTokensSent ?? 0) > 0);
+  const next = post(url);
+  for (const id of endless) await runtime.cancel(id, { caller });
+  expect((await next).body).toMatchObject({ status: "done", output: "Hello." });
+  expect(provider.book.entries).toHaveLength(2);
+});
+
 test("a tenant that fills the line does not hold up another: its call is next", async () => {
   const line = held();
   const { as, provider, runtime } = await limitedWorld({ providers: { self: { preset: "vllm", limits: { concurrent: 1 } } } }, line.answer);

@@ -105,6 +105,28 @@ test("within a run a call whose tokens would be waited for too long ends as rate
   expect(provider.book.entries).toHaveLength(1);
 });
 
+test("a call waits for its caller's tokens when they come back soon, and a cancel ends the wait", async () => {
+  const world = (minuteMs: number) =>
+    limitedWorld({ rate_limits: { plans: { free: { tokens_per_minute: 100 } } }, reliability: { minuteMs } }, () => ({
+      text: "Hello.",
+      usage: { input: 60, output: 20 },
+    }));
+  const soon = await world(400);
+  const url = await soon.as({ user: "ada" });
+  for (let i = 0; i < 3; i++) expect((await post(url)).body.status).toBe("done");
+  expect(soon.provider.book.entries).toHaveLength(3);
+
+  const later = await world(8_000);
+  const other = await later.as({ user: "ada" });
+  await post(other);
+  const { id } = (await post(other, {}, { prefer: "respond-async" })).body;
+  const caller = { tenant: "acme", scopes: ["tenant"] };
+  await expect.poll(async () => (await later.runtime.facts(id, { caller })).data.map(({ type }) => type)).toContain("call.started");
+  await later.runtime.cancel(id, { caller });
+  expect(await later.runtime.run(id, caller).result()).toMatchObject({ status: "cancelled", cost_microusd: 0, held_microusd: 0 });
+  expect(later.provider.book.entries).toHaveLength(1);
+});
+
 test("without rate limits nobody is limited and nothing is said", async () => {
   const { as } = await limitedWorld({});
   const replies = await many(await as({ user: "ada" }), 70);

@@ -109,6 +109,9 @@ test.concurrent("a Redis that may evict is not used, and it is said why", async 
   await expect(limiter.take(request())).rejects.toMatchObject(closed);
   expect(problems[0]).toContain("allkeys-lru");
   expect(problems[0]).toContain("set maxmemory-policy noeviction");
+  await evicting.admin.config("SET", "maxmemory-policy", "noeviction");
+  await works(limiter);
+  expect(problems).toHaveLength(1);
 });
 
 describe.for(policies)("on failure: %j", (onFailure) => {
@@ -168,20 +171,15 @@ describe.for(policies)("on failure: %j", (onFailure) => {
     expect(performance.now() - (onFailure === "closed" ? flushed : begun)).toBeGreaterThan(longestMs - 100);
   });
 
-  test.concurrent("Redis is slow: each take has its answer in time, nothing piles up, and it goes on by itself", async () => {
+  test.concurrent("Redis hangs: each take has its answer all the same, nothing piles up, and it goes on by itself", async () => {
     const server = await ownRedis();
     const limiter = await limiterOf(server, { onFailure, deadlineMs: 100 });
     expect(await admitted(limiter, 1)).toBe(1);
-    await server.admin.client("PAUSE", 5_000, "ALL");
-    let isSlow = true;
-    void server.admin.ping().then(() => {
-      isSlow = false;
-    });
-    // More at once than may be under way.
+    server.freeze();
+    // More at once than may be under way; each has its answer although Redis gives none.
     const takes = Array.from({ length: 3_000 }, () => isAdmitted(limiter, request()));
     expect((await Promise.all(takes)).filter(Boolean)).toHaveLength(allowed(1));
-    // All have their answer, and Redis has not answered anybody yet.
-    expect(isSlow).toBe(true);
+    server.wake();
     await works(limiter);
   });
 

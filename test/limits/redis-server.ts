@@ -14,6 +14,9 @@ export type RedisServer = {
   readonly admin: Redis;
   /** Kills it as `kill -9` does. Its data is gone. */
   kill(): Promise<void>;
+  /** It stays and takes connections, but does nothing until {@link RedisServer.wake}. */
+  freeze(): void;
+  wake(): void;
   /** Starts it again on the same port, empty. */
   restart(): Promise<void>;
   close(): Promise<void>;
@@ -46,6 +49,8 @@ export async function startRedis(...args: string[]): Promise<RedisServer> {
     url,
     admin,
     kill,
+    freeze: () => void child.kill("SIGSTOP"),
+    wake: () => void child.kill("SIGCONT"),
     restart: async () => {
       await kill();
       child = await launch();

@@ -12,7 +12,9 @@ test(`${runs} fuzzed runs stay within their bounds and their limits`, { timeout:
   const ended = await new FuzzedWorld(chance(seed)).play(runs);
   expect(ended).toHaveLength(runs);
   for (const one of ended) expect(exceeded(one), `${one.run.agent} ${one.run.id} ${JSON.stringify(one)}`).toEqual([]);
-  // The fuzz must be worth something: every end, and runs that came far.
+  // The fuzz must be worth something: every end of every agent's kind, and runs that came far.
+  for (const { name } of agents)
+    expect(ended.filter(({ run }) => run.agent === name && run.status === "done").length, name).toBeGreaterThan(0);
   expect(new Set(ended.map(({ run }) => run.status))).toEqual(new Set(["done", "degraded", "exhausted", "refused", "cancelled", "failed"]));
   expect(Math.max(...ended.map(({ performed }) => performed.calls))).toBeGreaterThan(15);
   expect(Math.max(...ended.map(({ performed }) => performed.tools))).toBeGreaterThan(15);

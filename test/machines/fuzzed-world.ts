@@ -56,6 +56,9 @@ const tierOf = (name: string, nano: number, contextTokens: number): TierSpec => 
   timeouts,
 });
 const tiers = [tierOf("first", 500, 20_000), tierOf("second", 100, 8_000), tierOf("third", 2_000, 4_000)];
+const judging = tierOf("judge", 300, 8_000);
+const judge = { tier: "judge", criteria: "It is true." };
+const supervision = { agent: "restart", request: "restart", tool: "restart", max_restarts: 3, within_ms: 60_000 } as const;
 
 const input = z.object({ argument: z.string() });
 const tools: readonly Tool[] = [
@@ -97,7 +100,28 @@ export const agents: readonly AgentSpec[] = [
   spec("one-tier", { machine: "single@2", tiers: tiers.slice(1, 2), retries: 0, degraded: "Sorry." }),
   spec("structured", { outputSchema: { type: "object" }, retries: 1 }),
   spec("tools", { tools: shown, tiers: tiers.slice(0, 2), retries: 1 }),
+  spec("forgetful", {
+    tools: shown,
+    tiers: tiers.slice(0, 2),
+    retries: 1,
+    context: { max_tokens: 4_000, summarise: { tier: "third", max_output_tokens: 100 } },
+    helpers: tiers.slice(2),
+  }),
   spec("topped-up", { tools: shown, tiers: tiers.slice(0, 1), onBudget: "ask" }),
+  spec("going-on", { machine: "single@2", tiers: tiers.slice(0, 2), onLength: "continue", onCut: "continue" }),
+  spec("keeping", { onCut: "keep", outputSchema: { type: "object" }, onLength: "continue" }),
+  spec("judged", { machine: "single@2", tiers: tiers.slice(0, 2), helpers: [judging], judge, retries: 1, degraded: "Sorry." }),
+  spec("judged-tools", { tools: shown, tiers: tiers.slice(0, 1), helpers: [judging], judge, onLength: "continue", onCut: "continue" }),
+  spec("checked", { stream: "checked", outputSchema: { type: "object" }, tiers: tiers.slice(1) }),
+  spec("cheaper", {
+    machine: "single@2",
+    tiers: [tiers[2] as TierSpec, tiers[0] as TierSpec, tiers[1] as TierSpec],
+    onBudget: "cheaper",
+    retries: 0,
+  }),
+  spec("supervised", { tools: shown, tiers: tiers.slice(0, 1), retries: 0, supervision }),
+  spec("restarted", { machine: "single@2", tiers: tiers.slice(0, 2), retries: 0, supervision: { ...supervision, within_ms: 2_000 } }),
+  spec("confirmed", { tools: shown, tiers: tiers.slice(0, 2), retries: 1, confirmAbove: 20_000 }),
 ];
 const defined = (of: AgentSpec): DefinedAgent => ({ spec: of, options: { name: of.name } });
 
@@ -233,7 +257,11 @@ export class FuzzedWorld {
       input: (this.chance(0.1) ? {} : { argument: String(this.pick(1_000)) }) as Json,
     }));
     const wantsTools = asked.tools !== undefined && asked.tools.length > 0;
+    if (asked.for === "internal") return { outcome: this.verdict(ok, failed), account };
     const ways: (() => Outcome)[] = [
+      ...(work.spec.onLength ? [() => ok({ finish: "length" })] : []),
+      ...(work.spec.onCut ? [() => failed({ ...errorBody("interrupted", "the stream broke"), text: "An an" }, 5)] : []),
+      ...(work.spec.stream === "checked" ? [() => ok({ text: `{${this.pick(3)}`, problem: "it is no JSON", unseen: true })] : []),
       () => (wantsTools ? ok({ finish: "tools", text: "", tools: uses }) : ok({})),
       () => (wantsTools ? ok({ finish: "tools", text: "", tools: uses }) : ok({ text: "" })),
       () => (asked.structured ? ok({ text: `{${this.pick(3)}`, problem: "it is no JSON" }) : ok({ text: "" })),
@@ -255,6 +283,19 @@ export class FuzzedWorld {
     return { outcome: (ways[this.pick(ways.length)] as () => Outcome)(), account };
   }
 
+  /** A judge passes, fails, says something else, or cannot be asked. */
+  private verdict(ok: (more: Partial<CallOutput>) => Outcome, failed: (error: WorkError) => Outcome): Outcome {
+    const ways: readonly (() => Outcome)[] = [
+      () => ok({ text: "PASS" }),
+      () => ok({ text: "PASS" }),
+      () => ok({ text: `FAIL: it is wrong (${this.pick(3)})` }),
+      () => ok({ text: "" }),
+      () => failed(errorBody("provider_unavailable", "503")),
+      () => failed({ code: "lost", message: "the process died", retryable: true }),
+    ];
+    return (ways[this.pick(ways.length)] as () => Outcome)();
+  }
+
   private tool(work: Work): { outcome: Outcome; account?: Account } {
     this.bookOf(work.run).tools++;
     const ways: readonly Outcome[] = [
@@ -268,7 +309,7 @@ export class FuzzedWorld {
 
   /** What a call took: any part of what was counted and granted, the whole of it now and then. */
   private account(work: Work, asked: CallInput): Account {
-    const tier = tiers.find(({ name }) => name === asked.tier) as TierSpec;
+    const tier = [...tiers, judging].find(({ name }) => name === asked.tier) as TierSpec;
     const part = (most: number): number => (this.chance(0.2) ? most : this.pick(most + 1));
     const usage = {
       inputTokens: part(inputTokens(asked, work.spec, provider)),

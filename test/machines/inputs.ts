@@ -3,11 +3,13 @@ import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
 import { type Message, type Walk, walk } from "../../machines/bounds.ts";
 import { breakerDefaults, breakerMachine } from "../../machines/breaker.ts";
+import { compactionMachine } from "../../machines/compaction.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { defaultSupervision } from "../../machines/supervision.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
 import type { Json } from "../../src/protocol/json.ts";
+import type { Message as Conversation } from "../../src/protocol/messages.ts";
 
 export const messages = [{ role: "user", content: "What is it?" }] as const;
 export const request = { messages, tiers: ["a", "b", "c"], retries: 2, onBudget: "stop", tools: ["plain"] } as const;
@@ -33,6 +35,16 @@ export const limits = {
   max_output_tokens: 100,
   deadline_ms: 1_000,
 } as const;
+
+/** A conversation of several turns, and what is to be kept of it. */
+export const turns = [1, 2, 3].flatMap((n): Conversation[] => [
+  { role: "user", content: `What is ${n}?` },
+  { role: "assistant", content: `It is ${n}.` },
+]);
+export const long = [...turns, ...messages] as const;
+export const context = { keep_turns: 2, max_tokens: 1_000, summarise: { tier: "s", max_output_tokens: 100 } } as const;
+
+export const compaction = { messages: long, history: 6, policy: context, again: false, step: 1, attempt: 1 } as const;
 
 const supervision = { ...defaultSupervision, max_restarts: 2 };
 
@@ -66,6 +78,9 @@ const health: readonly Message[] = [
 
 /** Policies that are switched on by agents; each walk has some of them. */
 const policies = [
+  { messages: long, context },
+  { messages: long, context: { keep_turns: 1 }, retries: 0, cache: true, degraded: "Sorry." },
+  { context, retries: 0 },
   { onBudget: "cheaper", onLength: "continue", onCut: "continue", degraded: "Sorry." },
   { onCut: "keep", judge: { tier: "j", criteria: "It is true." }, cache: true },
   { onLength: "continue", onCut: "continue", judge: { tier: "j", criteria: "It is true." }, structured: true },
@@ -97,6 +112,16 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
     ],
   },
   {
+    name: "compaction",
+    machine: compactionMachine,
+    walks: () => [
+      walk(compactionMachine, { input: compaction }),
+      walk(compactionMachine, { input: { ...compaction, tooLong: { limit: 40, rest: 10, sizes: long.map(() => 10) } } }),
+      walk(compactionMachine, { input: { ...compaction, tooLong: { limit: 15, rest: 10, sizes: long.map(() => 10) }, again: true } }),
+      walk(compactionMachine, { input: { ...compaction, policy: { keep_turns: 2 } } }),
+    ],
+  },
+  {
     name: "tool",
     machine: toolMachine,
     walks: () => [
@@ -120,6 +145,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
         },
       }),
       walk(agentMachine, { input: { ...agent, supervision: { ...supervision, tool: "escalate" } } }),
+      walk(agentMachine, { input: { ...agent, messages: long, retries: 0, tools: agent.tools.slice(0, 1), context } }),
     ],
   },
   {

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { type Move, type Path, pathsByTransition, pathsOf, randomPath } from "../../machines/bounds.ts";
 import { chance, walked } from "./inputs.ts";
-import { type Invariant, ofAgents, ofRequests, ofSupervisors, ofTools } from "./invariants.ts";
+import { type Invariant, ofAgents, ofCompactions, ofRequests, ofSupervisors, ofTools } from "./invariants.ts";
 
 const invariants: { readonly [machine: string]: { readonly [name: string]: Invariant } } = {
   request: ofRequests,
   single: ofRequests,
+  compaction: ofCompactions,
   tool: ofTools,
   agent: ofAgents,
   supervisor: ofSupervisors,

@@ -3,6 +3,7 @@
  * A path is a machine alone: what its runtime guarantees (a work's id, one outcome a work) is not asked here.
  */
 import type { Path, PathStep } from "../../machines/bounds.ts";
+import type { CompactionInput, CompactionOutput } from "../../machines/compaction.ts";
 import type { RequestInput, RequestOutput } from "../../machines/request.ts";
 import type { ToolUse, ToolUseOutput } from "../../machines/tool.ts";
 import type { Answer, AskOutput, CallInput, CallOutput, WorkError } from "../../machines/work.ts";
@@ -50,6 +51,13 @@ const allCallsOf = (path: Path): { at: number; input: CallInput; end?: { at: num
 };
 /** Calls to a provider for the answer: no judge's, and none that is told from a cache. */
 const callsOf = (path: Path) => allCallsOf(path).filter(({ input }) => input.for === "answer" && input.cached === undefined);
+/** What conversations were made into, by where in the path. */
+const compactionsOf = (path: Path): { at: number; output: CompactionOutput }[] =>
+  path.steps.flatMap(({ work, outcome }, at) =>
+    work?.src === "compaction" && outcome?.ok && (outcome.value as CompactionOutput).status === "done"
+      ? [{ at, output: outcome.value as CompactionOutput }]
+      : [],
+  );
 const requestInput = (path: Path): RequestInput => path.input as RequestInput;
 
 export const callsOneAtATime: Invariant = (path) =>
@@ -60,16 +68,20 @@ export const callsAreCapped: Invariant = (path) => {
   const calls = callsOf(path);
   const lost = calls.filter(({ end }) => end && !end.ok && (end.value as WorkError).code === "lost").length;
   const toppedUp = outcomesOf(path, "ask").filter(({ ok }) => ok).length;
+  const compacted = compactionsOf(path).length;
+  if (compacted > 2) return `${compacted} compactions`;
   for (const tier of tiers) {
     const here = calls.filter(({ input }) => input.tier === tier).length;
     const continued = calls.filter(({ end }) => end?.ok && (end.value as CallOutput).finish === "length").length;
-    if (here > 1 + retries + Math.min(lost, 2) + Math.min(toppedUp, 3) + Math.min(continued, 3)) return `${here} calls of ${tier}`;
+    if (here > 1 + retries + Math.min(lost, 2) + Math.min(toppedUp, 3) + Math.min(continued, 3) + compacted)
+      return `${here} calls of ${tier}`;
   }
   return null;
 };
 
 export const attemptsAreCounted: Invariant = (path) => {
-  const wrong = allCallsOf(path).find(({ input }, i) => input.attempt !== i + 1);
+  const made = (before: number): number => compactionsOf(path).reduce((sum, { at, output }) => sum + (at <= before ? output.calls : 0), 0);
+  const wrong = allCallsOf(path).find(({ input, at }, i) => input.attempt !== i + 1 + made(at));
   return wrong ? `call ${wrong.input.attempt} out of order` : null;
 };
 
@@ -141,7 +153,7 @@ export const badAnswersChangeTheConversation: Invariant = (path) => {
     if (!before?.end?.ok || !after) continue;
     const said = JSON.stringify(after.input.messages);
     if (after.input.tier !== before.input.tier) {
-      const { messages } = requestInput(path);
+      const messages = compactionsOf(path).findLast(({ at }) => at <= after.at)?.output.messages ?? requestInput(path).messages;
       const ownWords = after.input.continues === undefined ? messages : after.input.messages.slice(0, messages.length);
       if (said !== JSON.stringify(ownWords) && after.input.continues === undefined) return "a new tier gets what was said to the last one";
     } else if (said === JSON.stringify(before.input.messages)) return "a bad answer was asked for again with the same words";
@@ -177,6 +189,19 @@ export const denialsAreNotRepeated: Invariant = (path) => {
   return null;
 };
 
+/** What is asked again after a refusal as too long is what the conversation was made into, and what was said about bad answers. */
+export const tooLongIsMadeShorter: Invariant = (path) => {
+  const calls = callsOf(path);
+  for (const { at, output } of compactionsOf(path)) {
+    const before = calls.findLast((one) => one.at < at);
+    const next = calls.find((one) => one.at === at);
+    if (!next) return "nothing was asked after the conversation was made shorter";
+    if (before && next.input.tier !== before.input.tier) return "another tier was asked";
+    if (output.messages.some((message, i) => next.input.messages[i] !== message)) return "it was asked with another conversation";
+  }
+  return null;
+};
+
 export const waitsAreAsLongAsAsked: Invariant = (path) => {
   for (const { at, ok, value } of outcomesOf(path, "call")) {
     if (ok) continue;
@@ -204,7 +229,50 @@ export const ofRequests = {
   sameBadAnswerTwiceLeavesTheTier,
   refusalsEnd,
   denialsAreNotRepeated,
+  tooLongIsMadeShorter,
   waitsAreAsLongAsAsked,
+};
+
+// --- a conversation that is made shorter
+
+const compactionInput = (path: Path): CompactionInput => path.input as CompactionInput;
+
+export const oneCallAtMost: Invariant = (path) => (allCallsOf(path).length > 1 ? "a second call" : null);
+
+export const whatIsKeptIsInOrder: Invariant = (path) => {
+  const { messages } = outputOf(path) as CompactionOutput;
+  const before = compactionInput(path).messages;
+  const places = messages.filter((message) => !(message.role === "user" && message.summary)).map((message) => before.indexOf(message));
+  return places.every((place, i) => place >= 0 && place > (places[i - 1] ?? -1)) ? null : `kept ${places}`;
+};
+
+export const theQuestionIsKept: Invariant = (path) => {
+  const question = compactionInput(path).messages.findLast(({ role }) => role === "user") as Message;
+  return (outputOf(path) as CompactionOutput).messages.includes(question) ? null : "the newest question is gone";
+};
+
+export const whatGoesIsTold: Invariant = (path) => {
+  const { status, messages } = outputOf(path) as CompactionOutput;
+  const facts = path.steps.flatMap(({ step }) => step.emitted).filter(({ type }) => type === "data") as unknown as {
+    data: { messages: number; summarised: boolean };
+  }[];
+  if (status !== "done") return facts.length === 0 ? null : "told, and not done";
+  const [fact] = facts;
+  if (!fact || facts.length > 1) return `${facts.length} facts`;
+  const summaries = messages.filter((message) => message.role === "user" && message.summary).length;
+  if (summaries > 1 || fact.data.summarised !== (summaries === 1)) return `${summaries} summaries, told ${fact.data.summarised}`;
+  const gone = compactionInput(path).messages.length - (messages.length - summaries);
+  return gone === fact.data.messages ? null : `${gone} messages are gone, told ${fact.data.messages}`;
+};
+
+export const ofCompactions = {
+  endsOnce,
+  endLeavesNothingAsked,
+  callsOneAtATime,
+  oneCallAtMost,
+  whatIsKeptIsInOrder,
+  theQuestionIsKept,
+  whatGoesIsTold,
 };
 
 // --- a tool
@@ -283,12 +351,15 @@ export const everyUseHasItsResult: Invariant = (path) => {
   return null;
 };
 
-export const historyOnlyGrows: Invariant = (path) => {
+export const historyOnlyGrowsOrIsMadeShorter: Invariant = (path) => {
   const requests = requestsOf(path);
   for (let i = 1; i < requests.length; i++) {
     const [before, after] = [requests[i - 1]?.input.messages ?? [], requests[i]?.input.messages ?? []];
+    // A request may have made the conversation shorter.
+    const answered = path.steps.findLast(({ work }, at) => work?.src === "request" && at <= (requests[i]?.at ?? 0))?.outcome;
+    const base = (answered?.ok ? (answered.value as RequestOutput).compacted?.messages : undefined) ?? before;
     const isRestart = asksOf(path, "sleep").some(({ at }) => at >= (requests[i - 1]?.at ?? 0) && at < (requests[i]?.at ?? 0));
-    if ((isRestart ? after.length !== before.length : after.length <= before.length) || before.some((message, at) => after[at] !== message))
+    if ((isRestart ? after.length !== base.length : after.length <= base.length) || base.some((message, at) => after[at] !== message))
       return `step ${i + 1} changed the history`;
   }
   return null;
@@ -308,7 +379,7 @@ export const ofAgents = {
   stepsAreCapped,
   toolsAtOnceAreCapped,
   everyUseHasItsResult,
-  historyOnlyGrows,
+  historyOnlyGrowsOrIsMadeShorter,
   brokenPartsAreFailures,
 };
 

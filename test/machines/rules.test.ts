@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
 import { breakerMachine } from "../../machines/breaker.ts";
+import { compactionMachine } from "../../machines/compaction.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
@@ -12,6 +13,7 @@ import { toolMachine } from "../../machines/tool.ts";
 const machines: { readonly [file: string]: AnyStateMachine } = {
   "agent.ts": agentMachine,
   "breaker.ts": breakerMachine,
+  "compaction.ts": compactionMachine,
   "request.ts": requestMachine,
   // Its placeholder of an agent is typed as what is relied on.
   "supervisor.ts": supervisorMachine as unknown as AnyStateMachine,

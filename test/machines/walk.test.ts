@@ -4,7 +4,7 @@ import { agentMachine } from "../../machines/agent.ts";
 import { findings, transitionsOf, Uncapped, Unwalkable, walk, worstOf } from "../../machines/bounds.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { call, sleep } from "../../machines/work.ts";
-import { agent, request, walked } from "./inputs.ts";
+import { agent, context, long, messages, request, walked } from "./inputs.ts";
 
 const calls = (work: string): number => (work.startsWith("call/") ? 1 : 0);
 
@@ -60,17 +60,31 @@ describe("worst cases", () => {
     { tiers: ["a", "b"], retries: 1 },
     { tiers: ["a", "b"], retries: 2, structured: true },
     { tiers: ["a"], retries: 1, onBudget: "ask", degraded: "Sorry.", cache: true },
+    { tiers: ["a", "b"], retries: 1, messages: long, context },
+    { tiers: ["a"], retries: 1, messages, context },
   ])("few kinds of outcomes are as bad as all: $tiers, $retries retries", (shape) => {
     const input = { ...request, ...shape };
     const [few, all] = [walk(requestMachine, { input, extent: "few" }), walk(requestMachine, { input })];
-    for (const kind of ["call/a", "call/b", "sleep", "sleep_ms", "ask", "lookup", "step"]) {
+    for (const kind of ["call/a", "call/b", "call/s", "sleep", "sleep_ms", "ask", "lookup", "step"]) {
       const price = (work: string): number => (work === kind ? 1 : 0);
       expect([kind, worstOf(few, price)]).toEqual([kind, worstOf(all, price)]);
     }
   });
 
-  test("few kinds of outcomes are as bad as all for an agent", () => {
-    const [few, all] = [walk(agentMachine, { input: agent, extent: "few" }), walk(agentMachine, { input: agent })];
+  test("a conversation that is made shorter costs two calls more, and one that summarises it", () => {
+    const input = { ...request, messages: long, context };
+    const of = (work: string) => worstOf(walk(requestMachine, { input }), (asked) => (asked === work ? 1 : 0));
+    expect(worstOf(walk(requestMachine, { input }), calls)).toBe(3 * 3 + 2 + 2 + 1);
+    expect([of("call/s"), of("step")]).toEqual([1, 1]);
+    // One question alone cannot be made shorter.
+    expect(worstOf(walk(requestMachine, { input: { ...input, messages } }), calls)).toBe(3 * 3 + 2);
+    const growing = (maxSteps: number): number =>
+      worstOf(walk(agentMachine, { input: { ...agent, messages: long, context, maxSteps }, extent: "few" }), calls);
+    for (const steps of [1, 2, 3, 5]) expect(growing(steps)).toBe(steps * (2 + 2 + 2 + 1));
+  });
+
+  test.each([agent, { ...agent, messages: long, retries: 0, context }])("few kinds of outcomes are as bad as all for an agent", (input) => {
+    const [few, all] = [walk(agentMachine, { input, extent: "few" }), walk(agentMachine, { input })];
     for (const price of [calls, (work: string) => (work === "tool" ? 1 : 0), (work: string) => (work === "ask" ? 1 : 0)])
       expect(worstOf(few, price)).toBe(worstOf(all, price));
   });

@@ -1,14 +1,21 @@
 /** A process that works on a store, for tests that need a second one or want to kill it. Says on stdout, a line each, what it was promised. */
+import { postgres } from "../../src/stores/postgres.ts";
 import { sqlite } from "../../src/stores/sqlite.ts";
+import type { Store } from "../../src/stores/store.ts";
 import { accept, call, close, end, fact, meter, t0, turn } from "./contract/entries.ts";
 
 const [job, path = "", name = ""] = process.argv.slice(2);
+/** `path`: a file, or an address with the schema behind a `#`. */
+function open(): Store {
+  const [url = "", schema] = path.split("#");
+  return schema === undefined ? sqlite(path) : postgres(url, { schema });
+}
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 switch (job) {
   /** Commits batches until it is killed; each promise that was kept is told after it. */
   case "write": {
-    const store = sqlite(path);
+    const store = open();
     const m = [meter("all", 1_000_000_000)];
     for (let i = 0; ; i++) {
       const run = `${name}.${i}`;
@@ -24,7 +31,7 @@ switch (job) {
   }
   /** Reserves for 250 calls, in batches of 5, while others do the same. */
   case "reserve": {
-    const store = sqlite(path);
+    const store = open();
     let granted = 0;
     for (let i = 0; i < 50; i++) {
       const runs = Array.from({ length: 5 }, (_, k) => `${name}.${i}.${k}`);
@@ -41,14 +48,14 @@ switch (job) {
   }
   /** Writes something and ends without closing: the store must not keep it alive. */
   case "forget": {
-    const store = sqlite(path);
+    const store = open();
     await store.heartbeat("w1", t0);
     say({ owners: (await store.owners()).length });
     break;
   }
   /** Does not wait for what it asked: a call under way keeps the process alive. */
   case "hurry": {
-    const store = sqlite(path);
+    const store = open();
     void store.commit([accept("r1")]).then((results) => say({ results }));
     break;
   }

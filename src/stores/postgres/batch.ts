@@ -52,6 +52,8 @@ export class Batch implements Meters {
 
   apply(entry: PackedEntry): EntryResult {
     if (entry.type === "broken") return entry;
+    const damage = this.loaded.damaged.get(`the run ${entry.run}`);
+    if (damage !== undefined) return { type: "broken", message: damage };
     const row = this.loaded.runs.get(entry.run);
     const before = row && { ...row, open: [...row.open] };
     this.#before.clear();
@@ -70,6 +72,8 @@ export class Batch implements Meters {
   }
 
   find(key: string): Meter | undefined {
+    const damage = this.loaded.damaged.get(`the meter ${key}`);
+    if (damage !== undefined) throw new Error(damage);
     const meter = this.loaded.meters.get(key);
     if (meter && !this.#before.has(key)) this.#before.set(key, { ...meter, counts: structuredClone(meter.counts) });
     return meter;

@@ -2,9 +2,10 @@
 
 import type { Calls } from "../sql/calls.ts";
 import type { TurnRow } from "../store.ts";
-import { Database, type PostgresOptions } from "./database.ts";
+import { Database } from "./database.ts";
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
+import type { PostgresOptions } from "./options.ts";
 import { Ownership } from "./ownership.ts";
 import { Reads } from "./reads.ts";
 import { Reconciler } from "./reconciler.ts";

@@ -10,12 +10,8 @@
 import pg from "pg";
 import { EscapementError } from "../../protocol/errors.ts";
 import { failure, isConflict, storeGone } from "./errors.ts";
+import type { PostgresOptions } from "./options.ts";
 import { prepareSchema } from "./schema.ts";
-
-export type PostgresOptions = {
-  /** Schema that holds the tables, made where it is missing. Default `escapement`. */
-  readonly schema?: string;
-};
 
 /** Carries out one statement; its rows are arrays of the selected columns, and `Row` says what its SQL selects. Rejects with {@link failure}. */
 export type Sql = <Row extends readonly unknown[]>(text: string, values?: readonly unknown[]) => Promise<Row[]>;

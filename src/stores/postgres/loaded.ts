@@ -41,6 +41,8 @@ export class Loaded {
   /** By {@link sessionName}: unfinished runs, the first that may go before those that wait. */
   readonly sessions = new Map<string, SessionRun[]>();
   readonly meters = new Map<string, Meter>();
+  /** Runs and meters (`the run r1`, `the meter m`) that cannot be read, and why: who needs one of them is broken, and nobody else. */
+  readonly damaged = new Map<string, string>();
   /** Rows that were made only to be locked. */
   readonly placeholders = new Set<string>();
   /** Runs and nonces of messages that no turn has consumed. */
@@ -108,7 +110,7 @@ export async function load({ sql }: Transaction, schema: string, batch: readonly
   for (const row of rows) {
     const turn = last.get(row[0]);
     // Without a turn its acceptance is missing: damage, and nothing can be written to it.
-    if (turn) loaded.runs.set(row[0], runOf(row, turn));
+    if (turn) readable(loaded, `the run ${row[0]}`, () => loaded.runs.set(row[0], runOf(row, turn)));
   }
   for (const [scope, key, run, bodyHash, expiresAt] of keys) loaded.keys.set(keyName(scope, key), { run, bodyHash, expiresAt });
   for (const [id, nonce] of unread) {
@@ -210,17 +212,10 @@ async function lockMeters(loaded: Loaded, sql: Transaction["sql"], schema: strin
       `select key, level, limit_nano, spent_nano, held_nano, counts from ${schema}.meters where key = any($1::text[]) order by key for update`,
       [some],
     );
-    for (const [key, level, limitNano, spentNano, heldNano, counts] of rows)
-      loaded.meters.set(key, {
-        ...newMeter({ key, level: level as MeterRef["level"], limitNano }), // written from a meter
-        spentNano,
-        heldNano,
-        counts: counts === null ? undefined : (JSON.parse(counts) as Counts),
-        changed: false,
-      });
+    for (const row of rows) readable(loaded, `the meter ${row[0]}`, () => loaded.meters.set(row[0], meterOf(row)));
   };
   await lock(keys);
-  const missing = [...reserved].filter((key) => !loaded.meters.has(key));
+  const missing = [...reserved].filter((key) => !loaded.meters.has(key) && !loaded.damaged.has(`the meter ${key}`));
   if (missing.length === 0) return;
   const made = await sql<[string]>(
     `insert into ${schema}.meters (key, level, limit_nano, spent_nano, held_nano)
@@ -231,6 +226,24 @@ async function lockMeters(loaded: Loaded, sql: Transaction["sql"], schema: strin
   // Made by somebody else meanwhile.
   const others = missing.filter((key) => !loaded.placeholders.has(key));
   if (others.length > 0) await lock(others);
+}
+
+function meterOf([key, level, limitNano, spentNano, heldNano, counts]: PackedMeter): Meter {
+  return {
+    ...newMeter({ key, level: level as MeterRef["level"], limitNano }), // written from a meter
+    spentNano,
+    heldNano,
+    counts: counts === null ? undefined : (JSON.parse(counts) as Counts),
+    changed: false,
+  };
+}
+
+function readable(loaded: Loaded, what: string, read: () => void): void {
+  try {
+    read();
+  } catch (error) {
+    loaded.damaged.set(what, `${what} is damaged: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];

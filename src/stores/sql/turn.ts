@@ -66,6 +66,8 @@ function closeAsk(row: RunState, close: Close, meters: Meters): void {
   const { holdNano = 0 } = ask;
   row.heldNano = amount("heldNano", row.heldNano - holdNano);
   row.spentNano = amount("spentNano", row.spentNano + costNano);
+  // Its input was counted too low, so no further count of this run is trusted: what is left of its budget goes with it.
+  if (costNano > holdNano) row.limitNano = Math.min(row.limitNano, row.spentNano + row.heldNano);
   for (const key of ask.meters ?? []) {
     const meter = meters.find(key);
     // Deleted with its window, which it can be only while nothing is held on it: by a call that was free.

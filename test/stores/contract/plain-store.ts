@@ -125,6 +125,7 @@ export class PlainStore {
       if (ask?.ordinal !== ordinal) throw new Error("not open");
       heldNano -= ask.holdNano ?? 0;
       spentNano += costNano;
+      if (costNano > (ask.holdNano ?? 0)) limitNano = Math.min(limitNano, spentNano + heldNano);
       for (const key of ask.meters ?? []) {
         const meter = this.meters.get(key)!;
         meter.heldNano -= ask.holdNano ?? 0;
