@@ -3,6 +3,7 @@ import type { ErrorBody } from "../protocol/errors.ts";
 import type { CallRow } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
+import { promptVersionOf } from "./instructions.ts";
 import { tierOf } from "./reserve.ts";
 import type { Account, AskOf } from "./run.ts";
 
@@ -21,6 +22,7 @@ export function callRow(
   const { tier, cached } = input;
   // Fields of `call.finished`, as `facts.ts` makes it.
   const { finish, model, error } = finished as unknown as { finish: string; model: string; error?: ErrorBody };
+  const prompt = promptVersionOf(input, spec);
   const provider = tierOf(spec, cached?.tier ?? tier)?.provider;
   const code = error?.code ?? (finish === "lost" ? "interrupted" : undefined);
   return {
@@ -30,6 +32,7 @@ export function callRow(
     ...(provider !== undefined && { provider }),
     ...(model !== "" && { model: model.slice(0, longestName) }),
     tier,
+    ...(prompt !== undefined && { prompt }),
     attempt: input.attempt,
     retry: input.retry,
     fellBack,
