@@ -1,10 +1,9 @@
 /** What a call may cost at most, and on which budgets: the ledger's question, asked with the turn that asks for the call. */
 import type { CallInput } from "../../machines/work.ts";
-import { type BudgetLimits, metersOf } from "../money/budgets.ts";
 import { worstCase } from "../money/prices.ts";
 import { countInput } from "../money/tokens.ts";
 import type { Provider, ToolSpec } from "../providers/provider.ts";
-import type { Reserve, RunInfo } from "../stores/store.ts";
+import type { MeterRef, Reserve, RunInfo } from "../stores/store.ts";
 import type { AgentSpec, TierSpec } from "./agent.ts";
 import type { AskOf } from "./run.ts";
 
@@ -56,8 +55,8 @@ export function inputTokens(input: CallInput, spec: AgentSpec, provider: Provide
   );
 }
 
-/** `now` in ms since the epoch. */
-export function reserving(providers: ReadonlyMap<string, Provider>, budgets: BudgetLimits, now: () => number): Reserving {
+/** `metersOf`: of a call that this run makes now. */
+export function reserving(providers: ReadonlyMap<string, Provider>, metersOf: (info: RunInfo) => readonly MeterRef[]): Reserving {
   return (ask, spec, info) => {
     const input = ask.input;
     // What is told from a cache costs nothing.
@@ -67,7 +66,7 @@ export function reserving(providers: ReadonlyMap<string, Provider>, budgets: Bud
     if (!tier || !provider) return undefined;
     const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens, input.maxTokens ?? Number.POSITIVE_INFINITY);
     const tokens = inputTokens(input, spec, provider);
-    const meters = metersOf(budgets, info, now());
+    const meters = metersOf(info);
     return { ...worstCase(tier.price, tokens), inputTokens: tokens, maxTokens, minTokens: Math.min(minTokens, maxTokens), meters };
   };
 }

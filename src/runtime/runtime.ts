@@ -19,8 +19,8 @@ import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import { ProviderLimits } from "../limits/provider-limits.ts";
 import { type RateLimit, type RateLimitSettings, RateLimits } from "../limits/rate-limits.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../limits/retry-budget.ts";
-import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
-import type { Budget } from "../protocol/budget.ts";
+import { type BudgetLimits, isOver } from "../money/budgets.ts";
+import type { Budget, BudgetChange } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
@@ -47,6 +47,7 @@ import {
 import type { AgentOptions, AgentSpec, PriceOf } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
+import { Budgets } from "./budgets.ts";
 import { checkDefinition } from "./definition.ts";
 import { estimate } from "./estimate.ts";
 import { factOf } from "./facts.ts";
@@ -143,6 +144,7 @@ export class Runtime implements Runs {
   private readonly channel: Channel;
   private readonly scheduler: Scheduler;
   private readonly host: Host;
+  private readonly budgetsAbove: Budgets;
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
   private readonly specs = new Map<string, AgentSpec>();
   private readonly machines = new Map<string, AnyStateMachine>();
@@ -164,6 +166,7 @@ export class Runtime implements Runs {
       return runtime;
     }
     for (const { spec, hash } of runtime.agentsByName.values()) await runtime.store.putAgent(hash, JSON.stringify(spec));
+    await runtime.budgetsAbove.open();
     await runtime.host.open();
     runtime.purge();
     // Work need not wait for it; the store says how it is well enough.
@@ -177,6 +180,7 @@ export class Runtime implements Runs {
     this.store = options.store;
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
+    this.budgetsAbove = new Budgets(this.store, options.budgets ?? {}, this.scheduler);
     const clock = (): number => this.scheduler.monotonic();
     const { rateLimits, reliability = {} } = options;
     const { minuteMs, exhaustedMs } = reliability;
@@ -225,7 +229,7 @@ export class Runtime implements Runs {
           toolOf,
           ...(options.priceOf && { priceOf: options.priceOf }),
         }),
-      reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
+      reserving: reserving(options.providers, (info) => this.budgetsAbove.metersOf(info)),
       machineOf: (machine) => this.machines.get(machine),
       machines: [...this.machines.keys()],
       specOf: (hash) => this.specOf(hash),
@@ -454,10 +458,12 @@ export class Runtime implements Runs {
 
   /** The budgets above the run as they stand: all of the caller's tenant for an operator, else the caller's own. */
   async budgets(caller: Caller = local): Promise<Budget[]> {
-    const all = budgetsAt(this.options.budgets ?? {}, caller.tenant, await this.store.meters(), this.scheduler.now());
-    if (caller.scopes.includes("admin")) return all;
-    const own: { readonly [level: string]: string | null | undefined } = { user: caller.user ?? null, key: caller.key };
-    return all.filter(({ level, subject }) => subject !== undefined && subject === own[level]);
+    return this.budgetsAbove.list(caller);
+  }
+
+  /** Sets the limit of a budget, for the next call on; `subject` is `-` of the system and of runs without a user. */
+  async setBudget(level: string, subject: string, change: BudgetChange, caller: Caller = local): Promise<Budget> {
+    return this.budgetsAbove.set(level, subject, change, caller);
   }
 
   /** What calls have cost and how they went: of the caller's tenant for an operator, else of the runs that it sees. */
@@ -524,6 +530,7 @@ export class Runtime implements Runs {
   private async end(graceMs: number): Promise<void> {
     this.draining = true;
     this.cancelPurge();
+    this.budgetsAbove.close();
     this.cancelLimiterTest();
     // The scheduler's timers keep no process alive. With nothing else open, a process would end within the wait below.
     const alive = setInterval(() => {}, 1_000);

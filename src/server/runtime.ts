@@ -3,7 +3,7 @@
  * Owned here; `src/runtime` implements it. Every method takes the caller that the edge has established, and answers a run that the
  * caller may not see with `not_found`. All of them reject with an `EscapementError`; anything else is a defect and told as `internal`.
  */
-import type { Budget } from "../protocol/budget.ts";
+import type { Budget, BudgetChange } from "../protocol/budget.ts";
 import type { AnswerBody, RunsQuery, StartBody } from "../protocol/commands.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
@@ -68,6 +68,8 @@ export interface ServerRuntime {
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
   /** Those above the run, in their present windows. */
   budgets(caller: Caller): Promise<readonly Budget[]>;
+  /** How it stands then. Rejects with `forbidden` where the caller may not change it. */
+  setBudget(level: string, subject: string, change: BudgetChange, caller: Caller): Promise<Budget>;
   /** Of the runs that the caller sees; of its whole tenant with the scope `admin`. */
   usage(query: UsageQuery, caller: Caller): Promise<UsageReport>;
   agents(): readonly AgentDescription[];
