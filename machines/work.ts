@@ -52,6 +52,8 @@ export type CallOutput = {
   readonly problem?: string;
   /** What validators that do not block have found. */
   readonly notes?: readonly { readonly validator: string; readonly problem: string }[];
+  /** It was another run's call, told to this one as well: nothing was charged for it. */
+  readonly shared?: boolean;
   /** Its text was held back: nobody has seen it (`stream: "checked"`). */
   readonly unseen?: boolean;
 };

@@ -3,21 +3,32 @@
  * This file alone joins the runtime and its default adapters.
  */
 import type { AnyStateMachine, InspectionEvent } from "xstate";
+import { Alerts } from "./alerts/alerts.ts";
+import { AlertWebhook } from "./alerts/webhook.ts";
+import type { Answers } from "./cache/answers.ts";
 import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
-import type { LimitEvent } from "./limits/events.ts";
+import { type LimitEvent, sentenceOf } from "./limits/events.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import { MemoryLimiter } from "./limits/memory-limiter.ts";
 import { loadTokenizer } from "./money/tokens.ts";
+import { Log } from "./observe/log.ts";
+import type { Observer } from "./observe/observer.ts";
 import { offline, startOffline } from "./offline/offline.ts";
+import type { Alert } from "./protocol/alert.ts";
 import { type Reliability, Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
+import { realScheduler } from "./runtime/scheduler.ts";
+import { type Redaction, redaction } from "./safety/redaction.ts";
 import { sqlite } from "./stores/sqlite.ts";
 import type { Store } from "./stores/store.ts";
 
 export { type Config, defineConfig, loadConfig } from "./config/config.ts";
 export type { LimitEvent } from "./limits/events.ts";
+export type { CommittedTurn, Observer, ProcessEvent } from "./observe/observer.ts";
 export { type Prompts, prompts } from "./prompts/folder.ts";
 export { type Example, type Prompt, type PromptOptions, prompt } from "./prompts/prompt.ts";
+export type { Alert } from "./protocol/alert.ts";
+export type { Decision } from "./protocol/decision.ts";
 export { EscapementError } from "./protocol/errors.ts";
 export type { Event } from "./protocol/events.ts";
 export type { Run } from "./protocol/run.ts";
@@ -44,6 +55,10 @@ export type RuntimeExtras = {
   readonly onLimit?: (event: LimitEvent) => void;
   /** Time constants, for tests that scale time. */
   readonly reliability?: Reliability;
+  /** Told of each committed turn and of what happens to the process. What it throws is dropped. */
+  readonly observers?: readonly Observer[];
+  /** Told of each alert. With it the standard rules hold, also where `alerts` says nothing. */
+  readonly onAlert?: (alert: Alert) => void;
   /** Environment to read keys and addresses from; `process.env`. */
   readonly env?: { readonly [name: string]: string | undefined };
   /** What paths are relative to; the working folder. */
@@ -55,7 +70,7 @@ export type RuntimeExtras = {
  * provider (scripted answers, over HTTP). Throws `invalid_request` naming the key that is wrong and the way out.
  */
 export async function createRuntime(config: Config & RuntimeExtras = {}): Promise<Runtime> {
-  const { machines, inspect, onError, onLimit, reliability, env, cwd, ...settings } = config;
+  const { machines, inspect, onError, onLimit, reliability, observers, onAlert, env, cwd, ...settings } = config;
   const revisions = Object.fromEntries(Object.entries(machines ?? {}).map(([name, machine]) => [name, machine.version ?? "1"]));
   const resolved = await resolveConfig(settings, { ...(env && { env }), ...(cwd && { cwd }), machines: revisions });
   return runtimeOf(resolved, {
@@ -64,26 +79,57 @@ export async function createRuntime(config: Config & RuntimeExtras = {}): Promis
     ...(onError && { onError }),
     ...(onLimit && { onLimit }),
     ...(reliability && { reliability }),
+    ...(observers && { observers }),
+    ...(onAlert && { onAlert }),
+    ...(resolved.log.isConfigured && { log: logOf(resolved) }),
   });
 }
 
 type Resolved = Awaited<ReturnType<typeof resolveConfig>>;
 
+/** The log that a configuration asks for. */
+export const logOf = ({ log, redaction }: Resolved): Log => new Log({ ...log, redaction });
+
+export type RuntimeParts = Pick<RuntimeExtras, "machines" | "inspect" | "onError" | "onLimit" | "reliability" | "observers" | "onAlert"> &
+  Pick<RuntimeOptions, "passive"> & {
+    /** Gets a line a call, a step, a decision and a run's end, the alerts, and what `onError` is told. */
+    readonly log?: Log;
+    /** Alerts also where the configuration says nothing of them. */
+    readonly alerts?: boolean;
+  };
+
 /** The same for a configuration that was resolved already (`loadConfig`). */
-export async function runtimeOf(
-  resolved: Resolved,
-  extras: Pick<RuntimeExtras, "machines" | "inspect" | "onError" | "onLimit" | "reliability"> & Pick<RuntimeOptions, "passive"> = {},
-): Promise<Runtime> {
+export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): Promise<Runtime> {
+  const { log, alerts: isWatched = false, onAlert, observers = [], ...extras } = parts;
   const script = resolved.offline ? await startOffline() : undefined;
   const providers = script ? new Map([...resolved.providers, ["offline", offline({ url: script.url })] as const]) : resolved.providers;
+  const secrets = [...resolved.redaction.secrets, ...[...providers.values()].flatMap((provider) => provider.secrets?.() ?? [])];
+  const { pii, ips, record } = resolved.redaction;
+  const door = redaction({ secrets, pii, ips });
+  const recordDoor = redaction({ secrets, shapes: record.includes("secrets"), pii: record.includes("pii") });
+  const onError = (message: string, run?: string): void => {
+    log?.error(message, { run });
+    extras.onError?.(door.text(message), run);
+  };
+  const onLimit = (event: LimitEvent): void => {
+    log?.warn(sentenceOf(event));
+    extras.onLimit?.(event);
+  };
   // Exact counts need the tokenizer's table; until it is there, bytes are the bound.
   if ([...providers.values()].some((provider) => provider.tokenizer.encoding !== "bytes"))
-    loadTokenizer().catch((error) => extras.onError?.(`the tokenizer could not be loaded: ${error}`));
+    loadTokenizer().catch((error) => onError(`the tokenizer could not be loaded: ${error}`));
+  const isAlerting = !extras.passive && resolved.alerts && (isWatched || onAlert || resolved.alerts.isConfigured);
+  const alerts = isAlerting ? startAlerts(resolved.alerts, door, onError, [log && ((alert) => log.alert(alert)), onAlert]) : undefined;
+  let cache: Answers | undefined;
   let limiter: Limiter | undefined;
   try {
-    if (resolved.rateLimits && !extras.passive) limiter = await limiterOf(resolved, extras);
-    return await Runtime.create({
-      store: await openStore(resolved.store),
+    // Who has no cache loads none.
+    if (!extras.passive && resolved.agents.some(({ spec }) => spec.caching))
+      cache = await (await import("./config/cache.ts")).openAnswers(resolved.cache, resolved.agents, onError);
+    if (resolved.rateLimits && !extras.passive) limiter = await limiterOf(resolved, { ...extras, onError, onLimit });
+    const store = await openStore(resolved.store);
+    const runtime = await Runtime.create({
+      store,
       channel: memoryChannel(),
       providers,
       agents: resolved.agents,
@@ -95,10 +141,24 @@ export async function runtimeOf(
       providerLimits: resolved.providerLimits,
       queue: resolved.queue,
       ...extras,
-      ...(script && { onClosed: script.close }),
+      onLimit,
+      ...(cache && { cache }),
+      onError,
+      observers: [...(log ? [log] : []), ...(alerts ? [alerts.rules] : []), ...observers],
+      redaction: door,
+      ...(!recordDoor.isIdle && { record: recordDoor }),
+      ...(alerts && { alerts: alerts.rules }),
+      onClosed: async () => {
+        alerts?.close();
+        log?.close();
+        await script?.close();
+      },
     });
+    alerts?.rules.watch(() => store.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
+    return runtime;
   } catch (error) {
-    await Promise.all([script?.close(), limiter?.close()]);
+    alerts?.close();
+    await Promise.all([cache?.close(), script?.close(), limiter?.close()]);
     throw error;
   }
 }
@@ -129,4 +189,24 @@ async function limiterOf(
     onChange: (isShared, reason = "") =>
       onLimit?.(isShared ? { type: "limiter.recovered" } : { type: "limiter.failed", reason, fallback: onFailure }),
   });
+}
+
+/** The rules with whoever is told: the log, the program, a webhook. */
+function startAlerts(
+  { rules, cooldownMs, webhook }: Exclude<Resolved["alerts"], false>,
+  door: Redaction,
+  onError: (message: string) => void,
+  listeners: readonly (((alert: Alert) => void) | undefined)[],
+): { readonly rules: Alerts; close(): void } {
+  const scheduler = realScheduler;
+  const sender = webhook && new AlertWebhook({ ...webhook, scheduler, onError });
+  const alerts = new Alerts({ rules, cooldownMs, scheduler, redaction: door, onError });
+  for (const listener of [...listeners, sender && ((alert: Alert) => sender.send(alert))]) if (listener) alerts.onAlert(listener);
+  return {
+    rules: alerts,
+    close() {
+      alerts.close();
+      sender?.close();
+    },
+  };
 }

@@ -64,11 +64,45 @@ program
   .action(async (run, options) => (await import("./replay.ts")).replayRun(run, options));
 
 program
+  .command("cache")
+  .description("cached answers of a running server")
+  .command("purge")
+  .description("purge those that fit everything that is said; they are given no more, by any process within a second")
+  .option("--tag <tag>", "made with this tag")
+  .option("--key <key>", "one answer, by the id that the look-up of a run's journal shows")
+  .option("--agent <agent>", "of this agent")
+  .option("--version <version>", "of this cache version")
+  .option("--all", "all of them")
+  .option(...server)
+  .action(async (options) => (await import("./cache.ts")).purge(options));
+
+program
+  .command("decisions")
+  .description("every yes and no about a run on this machine, with its reason and its numbers")
+  .argument("<run>", "id of the run")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print each decision as a line of JSON")
+  .action(async (run, options) => (await import("./decisions.ts")).decisions(run, options));
+
+program
   .command("verify")
   .description("walk every path of an agent's machine and print its worst case in calls, tokens, money and time")
   .argument("[agent]", "one agent; all without it")
   .option("--config <file>", "configuration file")
   .action(async (agent, options) => (await import("./verify.ts")).verify(agent, options));
+
+program
+  .command("prompts")
+  .description("what prompts are made of")
+  .command("audit")
+  .description(
+    "tokens and money of each part of the prompts by day, and tools and examples that were never used; from the runs on this machine",
+  )
+  .argument("[agent]", "one agent; all without it")
+  .option("--days <n>", "the last days, today included", "7")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print it as JSON")
+  .action(async (agent, options) => (await import("./prompts.ts")).audit(agent, options));
 
 program
   .command("reconcile")

@@ -1,9 +1,7 @@
 /** `escapement serve`: the runtime and its server in one process, until SIGTERM or SIGINT. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import pino from "pino";
-import { runtimeOf } from "../index.ts";
-import { sentenceOf } from "../limits/events.ts";
+import { logOf, runtimeOf } from "../index.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import { createServer } from "../server/server.ts";
 import { localConfig } from "./local.ts";
@@ -12,16 +10,14 @@ const drainMs = 5_000;
 
 export async function serve({ config }: { config?: string }): Promise<void> {
   const resolved = await localConfig(config);
-  const log = pino({ level: resolved.log.level }, pino.destination(2));
-  const runtime = await runtimeOf(resolved, {
-    onError: (message, run) => log.error({ run }, message),
-    onLimit: (event) => log.warn({ event }, sentenceOf(event)),
-  });
+  const log = logOf(resolved);
+  const runtime = await runtimeOf(resolved, { log, alerts: true });
   const page = pageFolder();
   const server = createServer(runtime, {
     ...(page !== undefined && { page }),
     origins: resolved.server.origins,
-    onDefect: (message, cause) => log.error({ err: cause }, message),
+    onDefect: (message, cause) => log.error(message, { cause }),
+    redaction: runtime.redaction,
   });
   const { host, port } = resolved.server;
   let listening: Awaited<ReturnType<typeof server.listen>>;
@@ -36,7 +32,7 @@ export async function serve({ config }: { config?: string }): Promise<void> {
     // A second signal: go at once; the journal has everything.
     if (ending) process.exit(0);
     ending = true;
-    log.info({ signal }, "draining");
+    log.info("draining", { signal });
     runtime.drain();
     // The runtime's part ends before the server's, so that requests under way meanwhile are answered.
     await Promise.all([runtime.close(drainMs - 2_500), listening.close(drainMs - 500)]);
@@ -48,7 +44,7 @@ export async function serve({ config }: { config?: string }): Promise<void> {
   // Whoever reads this line may send a signal at once.
   process.stdout.write(`Escapement is ready at ${listening.url}\n`);
   const { runs } = runtime.load();
-  if (runs > 0) log.info({ runs }, "runs that an earlier process left go on here");
+  if (runs > 0) log.info("runs that an earlier process left go on here", { runs });
   if (resolved.offline)
     log.warn(
       "no model is connected: answers are scripted by the offline provider. Set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, … or configure a provider",

@@ -37,6 +37,9 @@ export const defaultAgents: readonly AgentOptions[] = [
   { name: "single", description: "Answers with one request to a model, without tools.", machine: "single" },
 ];
 
+const defaultTtlMs = 3_600_000;
+const defaultStaleMs = 24 * 3_600_000;
+
 export type AgentParts = {
   /** All tiers of the configuration, in order of preference. */
   readonly tiers: readonly TierSpec[];
@@ -90,6 +93,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...(options.validators?.length && { validators: validatorNames(options) }),
     ...(options.judge && { judge: options.judge }),
     ...(options.degraded !== undefined && { degraded: options.degraded }),
+    ...cachingOf(options),
     ...(options.supervision && { supervision: { ...defaultSupervision, ...defined(options.supervision) } }),
     ...(options.confirm_above_microusd !== undefined && { confirmAbove: options.confirm_above_microusd }),
     ...contextOf(options),
@@ -159,6 +163,20 @@ function endings({ name, on_length, on_cut, stream }: AgentOptions): Pick<AgentS
     ...(on_cut !== undefined && on_cut !== "retract" && { onCut: on_cut }),
     ...(stream === "checked" && { stream }),
   };
+}
+
+function cachingOf({ name, cache }: AgentOptions): Pick<AgentSpec, "cache" | "caching"> {
+  if (!cache) return {};
+  const { exact, semantic, version = "1", tags = [], scope = "user", single_flight = false } = cache;
+  if (!exact && !semantic && !single_flight)
+    throw refused("cache", `agent "${name}": its cache keeps nothing; say exact: {}, semantic: { mode } or single_flight: true`);
+  const answers = {
+    ttlMs: exact?.ttl_ms ?? defaultTtlMs,
+    staleMs: exact?.stale_ms ?? defaultStaleMs,
+    ...(semantic && { semantic: { mode: semantic.mode, ...(semantic.threshold !== undefined && { threshold: semantic.threshold }) } }),
+  };
+  const caching = { version, tags: [...new Set(tags)], scope, ...(single_flight && { singleFlight: true as const }) };
+  return exact || semantic ? { cache: true, caching: { answers, ...caching } } : { caching };
 }
 
 function validatorNames({ name, validators = [] }: AgentOptions): readonly string[] {

@@ -1,7 +1,7 @@
 /**
  * Words for what is wrong in a configuration: the key's path, the value, the way out.
- * Values under `providers` and `store` are never shown, since a key, a header or an address with its password may stand in any place of
- * them by mistake.
+ * Values under `providers`, `store` and of a webhook are never shown, since a key, a header or an address with its password may stand in any
+ * place of them by mistake.
  */
 import { z } from "zod";
 import { EscapementError } from "../protocol/errors.ts";
@@ -60,7 +60,7 @@ function sentence(issue: Issue, path: Path, value: unknown, known: unknown): str
 function say(value: unknown, path: Path): string {
   if (typeof value === "function") return "a function";
   if (
-    (path[0] === "providers" || path[0] === "store") &&
+    (path[0] === "providers" || path[0] === "store" || (path[0] === "alerts" && (path.length === 1 || path[1] === "webhook"))) &&
     !(typeof value === "number" || typeof value === "boolean") &&
     !["preset", "wire", "schema"].includes(String(path.at(-1)))
   )

@@ -15,12 +15,14 @@ import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
+import { type Observation, observationOf } from "./observation.ts";
 import { createProvider, presetOf } from "./providers.ts";
 import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
-import type { Environment } from "./secret.ts";
+import type { Environment, SecretSource } from "./secret.ts";
 import { type StorePlace, storeOf } from "./store.ts";
 import { type ConfiguredProvider, createTier, defaultTiers, offlineTier, servedPrices } from "./tiers.ts";
 import type { ToolGroups } from "./tool-groups.ts";
@@ -57,8 +59,11 @@ export type ResolvedConfig = {
     readonly origins: readonly string[];
     readonly apiKeys: readonly string[];
   };
-  readonly log: { readonly level: "silent" | "error" | "warn" | "info" | "debug" };
+  readonly log: Observation["log"];
+  readonly redaction: Observation["redaction"];
+  readonly alerts: Observation["alerts"];
   readonly redisURL?: string;
+  readonly cache: CacheSettings;
 };
 
 export type LoadOptions = {
@@ -95,13 +100,15 @@ export async function resolveConfig(
 ): Promise<Omit<ResolvedConfig, "file">> {
   const { cwd = process.cwd(), env = process.env, source = "configuration" } = options;
   const config = check(value, source);
-  const providers = await configuredProviders(config, { cwd, env });
+  const secrets = new Set<string>();
+  const providers = await configuredProviders(config, { cwd, env, secrets });
   const tools = await toolGroups(config);
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
   const rateLimits = rateLimitsOf(config);
   const data = resolve(cwd, server.data);
+  const store = storeOf(config, { cwd, env, data });
   return {
     offline,
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
@@ -117,7 +124,7 @@ export async function resolveConfig(
     tools,
     budgets: budgetsOf(config),
     features: config.features ?? {},
-    store: storeOf(config, { cwd, env, data }),
+    store,
     ...(rateLimits && { rateLimits }),
     providerLimits: providerLimitsOf(config),
     queue: queueOf(config),
@@ -128,8 +135,9 @@ export async function resolveConfig(
       origins: [...(config.server?.origins ?? []), ...server.origins],
       apiKeys: server.apiKeys,
     },
-    log: { level: config.log?.level ?? "info" },
+    ...observationOf(config, withServers(secrets, server, store), { cwd, env }),
     ...(server.redisURL && { redisURL: server.redisURL }),
+    cache: cacheSettings(config.cache ?? {}, { ...server, cwd, env, store, data }),
   };
 }
 
@@ -150,6 +158,16 @@ const cap = (microusd: number | undefined, tokens: number | undefined, calls: nu
   ...(tokens !== undefined && { tokens }),
   ...(calls !== undefined && { calls }),
 });
+
+/** Keys of clients, and the addresses of databases, which hold passwords. */
+function withServers(
+  secrets: Set<string>,
+  { apiKeys, redisURL }: ReturnType<typeof serverOf>,
+  store: ResolvedConfig["store"],
+): Set<string> {
+  for (const secret of [...apiKeys, "url" in store ? store.url : undefined, redisURL]) if (secret !== undefined) secrets.add(secret);
+  return secrets;
+}
 
 function findFile(cwd: string, named: string | undefined): string | undefined {
   if (named) {
@@ -186,10 +204,7 @@ function check(value: unknown, source: string): CheckedConfig {
 }
 
 /** Those of the environment in their order, then those of the file, which win where a name is the same. */
-async function configuredProviders(
-  config: CheckedConfig,
-  from: { readonly cwd: string; readonly env: Environment },
-): Promise<Map<string, ConfiguredProvider>> {
+async function configuredProviders(config: CheckedConfig, from: SecretSource): Promise<Map<string, ConfiguredProvider>> {
   const found = new Map<string, ConfiguredProvider>();
   const settings = new Map<string, NonNullable<CheckedConfig["providers"]>[string]>([
     ...providersOf(from.env),

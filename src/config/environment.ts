@@ -38,11 +38,12 @@ export type ServerEnvironment = {
   readonly apiKeys: readonly string[];
   readonly data: string;
   readonly redisURL?: string;
+  readonly qdrant?: { readonly url: string; readonly apiKey?: string };
 };
 
 /** Throws `invalid_request` when `PORT` is no port or `REDIS_URL` no address. */
 export function serverOf(env: Environment): ServerEnvironment {
-  const { HOST, PORT, REDIS_URL } = env;
+  const { HOST, PORT, REDIS_URL, QDRANT_URL, QDRANT_API_KEY } = env;
   if (PORT && !(/^\d{1,5}$/.test(PORT) && Number(PORT) <= 65_535)) {
     throw new EscapementError("invalid_request", `PORT is a number from 0 to 65535 (0 takes any free port), not ${JSON.stringify(PORT)}`, {
       details: { path: "PORT" },
@@ -61,6 +62,7 @@ export function serverOf(env: Environment): ServerEnvironment {
     apiKeys: list(env.ESCAPEMENT_API_KEYS),
     data: env.ESCAPEMENT_DATA || ".escapement",
     ...(REDIS_URL && { redisURL: REDIS_URL }),
+    ...(QDRANT_URL && { qdrant: { url: QDRANT_URL, ...(QDRANT_API_KEY && { apiKey: QDRANT_API_KEY }) } }),
   };
 }
 

@@ -3,7 +3,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Preset, ProviderSettings } from "./schema.ts";
 import { presets } from "./schema.ts";
-import { type Environment, readSecret } from "./secret.ts";
+import { readSecret, type SecretSource } from "./secret.ts";
 
 type Options = {
   readonly name: string;
@@ -44,11 +44,7 @@ export function presetOf(name: string, settings: ProviderSettings): Preset {
 }
 
 /** Throws `invalid_request`: unknown preset, a secret that is not there, an address that is none. */
-export async function createProvider(
-  name: string,
-  settings: ProviderSettings,
-  from: { readonly env: Environment; readonly cwd: string },
-): Promise<Provider> {
+export async function createProvider(name: string, settings: ProviderSettings, from: SecretSource): Promise<Provider> {
   const preset = presetOf(name, settings);
   const path = `providers.${name}`;
   const apiKey = settings.api_key === undefined ? undefined : readSecret(settings.api_key, `${path}.api_key`, from);

@@ -3,6 +3,8 @@
  * How an error is worded is `config-error.ts`; what the settings mean is in the files that resolve them.
  */
 import { z } from "zod";
+import type { ShadowJudge } from "../cache/shadow.ts";
+import type { Embedder } from "../embeddings/embedder.ts";
 import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
@@ -141,6 +143,16 @@ const agentSettings = z.strictObject({
     })
     .optional(),
   prompt_cache: z.boolean().optional(),
+  cache: z
+    .strictObject({
+      exact: z.strictObject({ ttl_ms: positive.optional(), stale_ms: z.int().min(0).optional() }).optional(),
+      semantic: z.strictObject({ mode: z.enum(["on", "shadow"]), threshold: z.number().min(0.5).max(1).optional() }).optional(),
+      version: z.string().min(1).max(200).optional(),
+      tags: z.array(z.string().min(1).max(200)).max(20).optional(),
+      scope: z.enum(["tenant", "user"]).optional(),
+      single_flight: z.boolean().optional(),
+    })
+    .optional(),
   parallel_tools: z.int().min(1).max(16).optional(),
   supervision: z
     .strictObject({
@@ -162,6 +174,18 @@ const microusd = z.number().positive().max(9_000_000_000_000);
 const count = z.int().positive();
 const perDay = z.strictObject({ per_day_microusd: microusd.optional(), per_day_tokens: count.optional(), per_day_calls: count.optional() });
 
+const embedderSettings = z.strictObject({
+  model: z.string().min(1).optional(),
+  base_url: z.string().optional(),
+  api_key: secretSchema.optional(),
+  dimensions: positive.optional(),
+  usd_per_mtok: usd.optional(),
+  threshold: z.number().min(0.5).max(1).optional(),
+  /** Texts stay with us: may be given those of sensitive runs. */
+  self_hosted: z.boolean().optional(),
+});
+export type EmbedderSettings = z.infer<typeof embedderSettings>;
+
 /** What callers may do a minute; what is left out has no limit. */
 const plan = z.strictObject({
   requests_per_minute: positive.optional(),
@@ -172,6 +196,29 @@ const plan = z.strictObject({
   paid: z.boolean().optional(),
 });
 export type PlanSettings = z.infer<typeof plan>;
+const share = z.number().positive().max(1);
+/** Off, or what differs from the rule as it is by default. */
+const rule = <S extends z.ZodRawShape>(shape: S) => z.strictObject(shape).or(z.literal(false)).optional();
+const spendRule = rule({ factor: z.number().positive().optional(), min_usd: usd.optional() });
+const alertMinutes = z.int().min(1).max(60);
+
+const alertSettings = z.strictObject({
+  cooldown_minutes: z.number().positive().optional(),
+  webhook: z.strictObject({ url: z.string().min(1), secret: secretSchema }).optional(),
+  rules: z
+    .strictObject({
+      spend_hour: spendRule,
+      spend_10_minutes: spendRule,
+      run_cost: rule({ usd: usd.optional() }),
+      budget: rule({ used: share.optional() }),
+      error_rate: rule({ rate: share.optional(), min_runs: positive.optional(), minutes: alertMinutes.optional() }),
+      step_caps: rule({ count: positive.optional(), minutes: alertMinutes.optional() }),
+      provider_window: rule({ used: share.optional() }),
+      provider_exhausted: z.boolean().optional(),
+      breaker_open: z.boolean().optional(),
+    })
+    .optional(),
+});
 
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
@@ -219,6 +266,19 @@ export const configSchema = z.strictObject({
       }),
     )
     .optional(),
+  cache: z
+    .strictObject({
+      memory_entries: positive.optional(),
+      memory_bytes: positive.optional(),
+      file_bytes: positive.optional(),
+      embedder: z
+        .custom<Embedder>((value) => hasMethods(value, "embed", "close"))
+        .or(z.literal("local"))
+        .or(embedderSettings)
+        .optional(),
+      judge: z.custom<ShadowJudge>((value) => typeof value === "function", "a function").optional(),
+    })
+    .optional(),
   prices: z.record(z.string().regex(/^[^/]+\/.+$/, 'a key "provider/model" or "provider/*"'), priceSetting).optional(),
   server: z
     .strictObject({
@@ -227,7 +287,28 @@ export const configSchema = z.strictObject({
       origins: z.array(z.string().min(1)).optional(),
     })
     .optional(),
-  log: z.strictObject({ level: z.enum(["silent", "error", "warn", "info", "debug"]).optional() }).optional(),
+  log: z
+    .strictObject({
+      level: z.enum(["silent", "error", "warn", "info", "debug"]).optional(),
+      /** Prompts, answers, and what tools get and give. */
+      content: z.boolean().optional(),
+      destination: z
+        .enum(["stderr", "stdout"])
+        .or(z.strictObject({ file: z.string().min(1) }))
+        .or(z.custom<{ write(line: string): void }>((value) => hasMethods(value, "write"), "something with a write method"))
+        .optional(),
+    })
+    .optional(),
+  redaction: z
+    .strictObject({
+      /** Personal data, in logs, errors and alerts. */
+      pii: z.boolean().optional(),
+      ips: z.boolean().optional(),
+      /** What is kept out of answers and results of tools before they are stored. */
+      record: z.array(z.enum(["secrets", "pii"])).optional(),
+    })
+    .optional(),
+  alerts: alertSettings.or(z.literal(false)).optional(),
 });
 
 /** After validation. */

@@ -21,12 +21,15 @@ export type Secret = z.infer<typeof secretSchema>;
 const commandMs = 10_000;
 
 /** Throws `invalid_request` that names `path` (`providers.openai.api_key`) and where the secret should have been. */
-export function readSecret(secret: Secret, path: string, from: { readonly env: Environment; readonly cwd: string }): string {
-  if (typeof secret === "string") return secret;
-  const value = find(secret, path, from).replace(/\r?\n$/, "");
-  if (value === "") throw missing(path, `${whereOf(secret)} is empty`);
+export function readSecret(secret: Secret, path: string, from: SecretSource): string {
+  const value = typeof secret === "string" ? secret : find(secret, path, from).replace(/\r?\n$/, "");
+  if (value === "" && typeof secret !== "string") throw missing(path, `${whereOf(secret)} is empty`);
+  from.secrets?.add(value);
   return value;
 }
+
+/** `secrets` gets what was read, so that it is shown nowhere. */
+export type SecretSource = { readonly env: Environment; readonly cwd: string; readonly secrets?: Set<string> };
 
 /** As `process.env`; empty counts as unset. */
 export type Environment = { readonly [name: string]: string | undefined };

@@ -124,7 +124,7 @@ export class Call implements Receiver, SseHandler, Output {
 
   head(status: number, headers: IncomingHttpHeaders): void {
     this.#status = status;
-    this.#requestId = requestId(headers);
+    this.#requestId = requestId(headers, this.#speaker);
     this.#limits = rateLimits(headers, Date.now());
     if (status >= 300) this.#headers = headers;
     const isStream = this.#isStreamed && !(first(headers["content-type"]) ?? "").includes("application/json");

@@ -1,18 +1,20 @@
 /**
  * Names of failures: from a status, an error object in a body or a stream, or the transport, to the one error that is told.
  *
- * Owns the table from what providers say to `ErrorCode`. The provider's words are cut to 500 characters, without its markup and without the key.
+ * Owns the table from what providers say to `ErrorCode`. The provider's words are cut to 500 characters and
+ * shown without its markup, on one line, through the door of `safety/redaction.ts`: providers repeat keys and prompts.
  * Whether to try again is decided by machines; `retryable` is the code's default, or the provider's own `x-should-retry: false`.
  */
 import type { IncomingHttpHeaders } from "undici/types/header.js";
 import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { errorBody } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
+import type { Redaction } from "../safety/redaction.ts";
 import { first, resetMs, retryAfterMs } from "./rate-limits.ts";
 import type { Failure } from "./transport.ts";
 
 /** Who is speaking, for messages and details. */
-export type Speaker = { readonly name: string; readonly secrets: readonly string[] };
+export type Speaker = { readonly name: string; readonly redaction: Redaction };
 
 /** Error bodies are read up to this many bytes. */
 export const maxErrorBytes = 64 * 1024;
@@ -27,7 +29,7 @@ export function statusError(speaker: Speaker, status: number, headers: IncomingH
   const retry = retryAfterMs(headers, Date.now()) ?? told.retryMs;
   return mapped(speaker, status, told, {
     retryMs: retry,
-    requestId: requestId(headers),
+    requestId: requestId(headers, speaker),
     final: first(headers["x-should-retry"]) === "false",
   });
 }
@@ -87,7 +89,7 @@ function mapped(
 ): ErrorBody {
   const isExhausted = status === 402 || exhausted.test(told.code) || exhausted.test(told.type) || noCredit.test(told.message);
   const code = isExhausted ? "provider_rejected" : codeFor(status, told);
-  const words = clean(told.message, speaker.secrets);
+  const words = clean(told.message, speaker);
   const reason = isExhausted ? "exhausted" : told.code || told.type || undefined;
   return errorBody(code, `${speaker.name} answered ${status}${words ? `: ${words}` : "."}`, {
     ...(more.final && { retryable: false }),
@@ -96,7 +98,7 @@ function mapped(
       status,
       provider: speaker.name,
       request_id: more.requestId,
-      reason: reason === undefined ? undefined : clean(reason, speaker.secrets),
+      reason: reason === undefined ? undefined : clean(reason, speaker),
     },
   });
 }
@@ -190,17 +192,16 @@ function isMarkup(headers: IncomingHttpHeaders, body: string): boolean {
   return /html|xml/.test(first(headers["content-type"]) ?? "") || /^\s*</.test(body);
 }
 
-/** Cut, on one line, without the key and without what looks like one (providers repeat a wrong key half masked). */
-function clean(words: string, secrets: readonly string[]): string {
-  // Cut generously before the expensive part, so that a cut key cannot escape the replacement.
-  let result = words.slice(0, 4 * maxWords);
-  for (const secret of secrets) result = result.replaceAll(secret, "[redacted]");
-  result = result.replace(/\b(sk|pk|gsk|fw|hf|key|AIza|Bearer )[-_A-Za-z0-9*]{8,}/g, "[redacted]").replace(/[\u0000-\u001f\u007f]+/g, " ");
-  return result.length > maxWords ? `${result.slice(0, maxWords)}…` : result;
+/** Cut generously before the expensive part, so that a cut key cannot escape it. */
+function clean(words: string, { redaction }: Speaker): string {
+  const shown = redaction.text(words.slice(0, 4 * maxWords)).replace(/[\u0000-\u001f\u007f]+/g, " ");
+  return shown.length > maxWords ? `${shown.slice(0, maxWords)}…` : shown;
 }
 
-export const requestId = (headers: IncomingHttpHeaders): string | undefined =>
-  first(headers["x-request-id"] ?? headers["request-id"])?.slice(0, 200);
+export function requestId(headers: IncomingHttpHeaders, { redaction }: Speaker): string | undefined {
+  const id = first(headers["x-request-id"] ?? headers["request-id"]);
+  return id === undefined ? undefined : redaction.line(id.slice(0, 200));
+}
 
 function record(value: unknown): { readonly [key: string]: Json | undefined } | undefined {
   // JSON.parse made it: an object that is no array is a record of JSON.

@@ -2,6 +2,8 @@
  * Makes a `Provider` of a wire and an address. What all providers share: the base URL, headers, the transport, refusals before anything is sent.
  */
 import { EscapementError, errorBody } from "../protocol/errors.ts";
+import { redaction } from "../safety/redaction.ts";
+import { isRandom, isSecretKey } from "../safety/secret-shapes.ts";
 import { Call } from "./call.ts";
 import type { Provider } from "./provider.ts";
 import { Transport, type TransportOptions } from "./transport.ts";
@@ -44,16 +46,18 @@ export function httpProvider(options: HttpProvider): Provider {
     ...options.headers,
   }).flat();
   const transport = new Transport(url.origin, options);
-  // Headers may hold keys too; what is shorter is a word that errors may say.
-  const secrets = [secret, ...Object.values(options.headers ?? {})].flatMap((value) =>
-    value !== undefined && value.length >= 8 ? [value] : [],
+  // Headers may hold keys too.
+  const inHeaders = Object.entries(options.headers ?? {}).flatMap(([header, value]) =>
+    isSecretKey(header) || isRandom(value) ? [value] : [],
   );
-  const speaker = { name, secrets };
+  const secrets = secret === undefined ? inHeaders : [secret, ...inHeaders];
+  const speaker = { name, redaction: redaction({ secrets }) };
   return {
     name,
     endpoint: url.host + base,
     selfHosted: options.selfHosted ?? false,
     tokenizer: options.tokenizer,
+    secrets: () => secrets,
     stream(request, sink) {
       const call = new Call(speaker, wire, request, sink);
       const written =

@@ -87,6 +87,8 @@ export interface Provider {
   readonly selfHosted: boolean;
   /** How input is counted before a call: by OpenAI's tokenizer, by it with a margin, or by UTF-8 bytes (always an upper bound). */
   readonly tokenizer: { readonly encoding: "o200k_base" | "bytes"; readonly margin: number };
+  /** Values that must never be shown: its key. A function, so that no printing of a provider shows them. */
+  secrets?(): readonly string[];
   /** Starts at once; the returned function aborts. Elements come asynchronously, never before this function returned. */
   stream(request: ProviderRequest, sink: (element: ProviderElement) => void): () => void;
   /** Closes idle connections. */

@@ -72,6 +72,8 @@ export type AgentOptions = {
   readonly context?: ContextOptions;
   /** The provider may keep what begins its calls alike, where that must be asked for; true. */
   readonly prompt_cache?: boolean;
+  /** Answers that are kept and given again, and calls that are shared. Default: none. */
+  readonly cache?: CacheOptions;
   /** Tools of one turn that run at once; 4. */
   readonly parallel_tools?: number;
   /** What follows a failed part of a run; by default a failed step fails the run, and a failed tool is told to the model. */
@@ -139,6 +141,37 @@ export type AgentToolSpec = {
   readonly approval: boolean;
 };
 
+/** What of an agent's answers is kept, for whom and how long. See docs/caching.md. */
+export type CacheOptions = {
+  /** The same question: fresh for `ttl_ms` (1 hour), given for `stale_ms` more (24 hours) when no model answers. */
+  readonly exact?: { readonly ttl_ms?: number; readonly stale_ms?: number };
+  /**
+   * A question that means the same; answers are kept as `exact` says. `shadow` serves nothing and measures what it would have served.
+   * `threshold` is the embedder's where it is left out.
+   */
+  readonly semantic?: { readonly mode: "on" | "shadow"; readonly threshold?: number };
+  /** What answers are made from: raise it, and all earlier ones are left behind. */
+  readonly version?: string;
+  /** By which entries are purged when what they were made from changes. */
+  readonly tags?: readonly string[];
+  /** Who is given an answer: the user who had it (default), or every user of the tenant. */
+  readonly scope?: "tenant" | "user";
+  /** Identical calls that are under way at once share one. */
+  readonly single_flight?: boolean;
+};
+
+export type CachingSpec = {
+  readonly answers?: {
+    readonly ttlMs: number;
+    readonly staleMs: number;
+    readonly semantic?: { readonly mode: "on" | "shadow"; readonly threshold?: number };
+  };
+  readonly version: string;
+  readonly tags: readonly string[];
+  readonly scope: "tenant" | "user";
+  readonly singleFlight?: true;
+};
+
 export type AgentSpec = {
   readonly name: string;
   readonly description: string;
@@ -166,6 +199,9 @@ export type AgentSpec = {
   readonly judge?: Judge;
   readonly degraded?: string;
   readonly supervision?: Supervision;
+  /** Its requests look answers up and keep them. */
+  readonly cache?: true;
+  readonly caching?: CachingSpec;
   /** Micro-dollars. */
   readonly confirmAbove?: number;
   readonly context?: ContextPolicy;

@@ -7,6 +7,8 @@ import { promptVersionOf } from "./instructions.ts";
 import { tierOf } from "./reserve.ts";
 import type { Account, AskOf } from "./run.ts";
 
+type Finished = { readonly finish: string; readonly model: string; readonly error?: ErrorBody; readonly cached?: boolean };
+
 /** A provider may call its model anything. */
 const longestName = 200;
 
@@ -21,7 +23,7 @@ export function callRow(
 ): CallRow {
   const { tier, cached } = input;
   // Fields of `call.finished`, as `facts.ts` makes it.
-  const { finish, model, error } = finished as unknown as { finish: string; model: string; error?: ErrorBody };
+  const { finish, model, error, cached: isCached = false } = finished as unknown as Finished;
   const prompt = promptVersionOf(input, spec);
   const provider = tierOf(spec, cached?.tier ?? tier)?.provider;
   const code = error?.code ?? (finish === "lost" ? "interrupted" : undefined);
@@ -36,7 +38,7 @@ export function callRow(
     attempt: input.attempt,
     retry: input.retry,
     fellBack,
-    cached: cached !== undefined,
+    cached: isCached,
     inputTokens: account?.inputTokens ?? 0,
     cachedTokens: account?.cachedTokens ?? 0,
     outputTokens: account?.outputTokens ?? 0,

@@ -15,7 +15,10 @@ import { countText } from "../money/tokens.ts";
 import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
+import type { ToolRequest } from "../protocol/messages.ts";
 import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
+import type { Redaction } from "../safety/redaction.ts";
+import type { RedactionStream } from "../safety/redaction-stream.ts";
 import type { AgentSpec, Price, PriceOf, TierSpec } from "./agent.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { inputTokens, instructionsOf, tierOf, visibleTools } from "./reserve.ts";
@@ -38,6 +41,8 @@ export type CallDeps = {
   readonly priceOf?: PriceOf;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
+  /** What a model or a tool says passes through it before it is stored or told, where there is something to look for. */
+  readonly record?: Redaction | undefined;
 };
 
 /** Only these say that a provider is unwell; a refusal or a bad request does not (FEATURES A11). */
@@ -84,6 +89,10 @@ export class Call {
   private readonly isHeld: boolean;
   /** From this length of the text on, the object so far is told again. */
   private nextPartial = 1;
+  /** What is shown of the answer and of the reasoning, where something is to be looked for; the texts above are then what was shown. */
+  private readonly shown: { readonly text: RedactionStream; readonly reasoning: RedactionStream } | undefined;
+  /** All output as it came, while `shown` may hold some of it back: it is what is charged for. */
+  private said = "";
 
   /** The call, ready to begin; or the error as which it ends without having been made. */
   static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter): Call | WorkError {
@@ -149,6 +158,7 @@ export class Call {
     this.isProbe = found.isProbe;
     this.askedAt = deps.clock();
     this.startedAt = this.askedAt;
+    this.shown = deps.record && { text: deps.record.stream(), reasoning: deps.record.stream() };
   }
 
   readonly effect: Effect.Effect<Outcome> = Effect.suspend(() =>
@@ -246,11 +256,16 @@ export class Call {
       return;
     }
     this.firstAt ??= this.deps.clock();
-    if (type === "text") this.show(text);
-    else {
-      this.reasoning += text;
-      this.report.reasoning(text);
-    }
+    if (this.shown) this.said += text;
+    const ready = this.shown ? this.shown[type].push(text) : text;
+    if (type === "text") this.show(ready);
+    else this.reason(ready);
+  }
+
+  private reason(text: string): void {
+    if (text === "") return;
+    this.reasoning += text;
+    this.report.reasoning(text);
   }
 
   private show(text: string): void {
@@ -277,11 +292,15 @@ export class Call {
 
   private isWithinHold(): boolean {
     const { maxTokens } = this.work;
-    const length = this.text.length + this.reasoning.length + this.hidden.length;
+    const length = this.output().reduce((sum, text) => sum + text.length, 0);
     return length <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
   }
 
   private ended(end: ProviderEnd): Effect.Effect<Outcome> {
+    if (this.shown) {
+      this.reason(this.shown.reasoning.end());
+      this.show(this.shown.text.end());
+    }
     if (this.half !== "") {
       // The other half never came; alone it is no character.
       this.half = "";
@@ -320,7 +339,7 @@ export class Call {
       // `error` has an error, handled above.
       finish: end.finish as CallOutput["finish"],
       text: this.text,
-      ...(end.tools?.length && { tools: end.tools }),
+      ...(end.tools?.length && { tools: this.deps.record ? this.recorded(end.tools) : end.tools }),
       ...(end.opaque && { opaque: end.opaque }),
       ...(fault === undefined ? structured : { problem: fault }),
       ...(notes && { notes }),
@@ -349,6 +368,10 @@ export class Call {
     return { ok: false, value: value, account: end ? this.chargedFor(end) : this.account() };
   }
 
+  private recorded(tools: readonly ToolRequest[]): readonly ToolRequest[] {
+    return tools.map((tool) => ({ ...tool, input: this.deps.record?.json(tool.input) ?? tool.input }));
+  }
+
   private structured(end: ProviderEnd): { value: Json } | { problem: string } | undefined {
     if (!this.input.structured || end.finish !== "stop") return undefined;
     const schema = this.deps.answerSchema(this.work.spec);
@@ -356,7 +379,11 @@ export class Call {
     try {
       const parsed = parseAnswer(this.wholeText, schema);
       // What the machine gets is what JSON gives back.
-      return parsed.ok ? { value: JSON.parse(JSON.stringify(parsed.value)) as Json } : { problem: parsed.problem };
+      if (parsed.ok) {
+        const value = JSON.parse(JSON.stringify(parsed.value)) as Json;
+        return { value: this.deps.record?.json(value) ?? value };
+      }
+      return { problem: parsed.problem };
     } catch (error) {
       return { problem: `The answer could not be checked: ${error instanceof Error ? error.message : String(error)}` };
     }
@@ -419,7 +446,12 @@ export class Call {
 
   private streamedTokens(): number {
     const { tokenizer } = this.provider;
-    return [this.text, this.reasoning, this.hidden].reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+    return this.output().reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+  }
+
+  /** What the model has said so far. */
+  private output(): string[] {
+    return this.shown ? [this.said, this.hidden] : [this.text, this.reasoning, this.hidden];
   }
 
   private request(): ProviderRequest {

@@ -10,6 +10,7 @@ import type { Fact } from "../protocol/events.ts";
 import { askId, callId, toolId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Usage } from "../protocol/run.ts";
+import type { LedgerEntry } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import { promptVersionOf } from "./instructions.ts";
 import { tierOf } from "./reserve.ts";
@@ -17,8 +18,16 @@ import type { Account, ActorFact, Ask, AskOf } from "./run.ts";
 
 export type NewFact = ActorFact & { readonly at: string };
 
-/** A stored fact as the event that clients see. */
-export const factOf = (run: string, seq: number, json: string): Fact => Object.assign({ run, seq }, JSON.parse(json) as object) as Fact;
+/** A stored fact as the event that clients see: how the budgets above the run stood is for operators. */
+export function factOf(run: string, seq: number, json: string): Fact {
+  const fact = storedFact(run, seq, json);
+  delete fact.ledger;
+  return fact;
+}
+
+export type StoredFact = Fact & { ledger?: readonly LedgerEntry[] };
+export const storedFact = (run: string, seq: number, json: string): StoredFact =>
+  Object.assign({ run, seq }, JSON.parse(json) as object) as StoredFact;
 
 /** The actor that asked: the path without the work's own name. */
 export const askerOf = (ask: Ask): string => ask.path.slice(0, ask.path.lastIndexOf("/"));
@@ -185,6 +194,7 @@ function callFinished(
     ...(output.tools?.length && { tools: output.tools }),
     model,
     ...charged,
+    ...(output.shared && { cached: true }),
   };
 }
 

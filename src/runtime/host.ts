@@ -12,6 +12,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Message } from "../protocol/messages.ts";
 import { hasEnded } from "../protocol/run.ts";
+import type { Redaction } from "../safety/redaction.ts";
 import { isDamage } from "../stores/damage.ts";
 import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
@@ -40,6 +41,8 @@ export type HostOptions = {
   readonly specOf: (hash: string) => Promise<AgentSpec | null>;
   readonly appraise: (spec: AgentSpec, info: RunInfo) => Appraise;
   readonly inspect?: ((run: string, events: readonly InspectionEvent[]) => void) | undefined;
+  readonly observe?: OwnedRunDeps["observe"];
+  readonly redaction: Redaction;
   readonly onError?: ((message: string, run?: string) => void) | undefined;
   /** The class that writes; a test may give one that breaks a rule on purpose. */
   readonly journal?: new (
@@ -87,7 +90,7 @@ export class Host {
   constructor(options: HostOptions) {
     this.options = options;
     this.journal = new (options.journal ?? Journal)(options.store, options.scheduler);
-    const { channel, interpreter, scheduler, reserving, inspect } = options;
+    const { channel, interpreter, scheduler, reserving, inspect, observe, redaction } = options;
     this.owning = {
       journal: this.journal,
       channel,
@@ -99,6 +102,8 @@ export class Host {
       onError: (message, run) => options.onError?.(message, run),
       onIdle: (idle) => this.rest(idle),
       inspect,
+      observe,
+      redaction,
     };
   }
 

@@ -5,9 +5,11 @@
 import * as Cause from "effect/Cause";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
+import type { Answers } from "../cache/answers.ts";
 import type { Limited } from "../limits/rate-limits.ts";
 import type { ErrorCode } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
+import type { Redaction } from "../safety/redaction.ts";
 import type { AgentSpec } from "./agent.ts";
 import { Call, type CallDeps } from "./call.ts";
 import type { Account, Ask } from "./run.ts";
@@ -19,7 +21,7 @@ export type Work = {
   readonly ask: Ask;
   readonly spec: AgentSpec;
   readonly sensitive: boolean;
-  /** Whose run it is, for limits. */
+  /** Whose run it is, for limits and caches. */
   readonly who: Limited;
   /** Output tokens that the grant allows; 0 for work without money. */
   readonly maxTokens: number;
@@ -54,23 +56,44 @@ export interface Interpreter {
 }
 
 /** Performs work for real. Each piece is an Effect on a fiber of its own; a stop interrupts it. */
-export function createInterpreter(deps: CallDeps & { readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined }): Interpreter {
+export function createInterpreter(
+  deps: CallDeps & { readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined; readonly cache?: Answers | undefined },
+): Interpreter {
+  const { cache } = deps;
   return {
     perform(work, report) {
       if (work.ask.kind === "call") {
-        if (work.ask.input.cached) return free(Effect.succeed(failure("unavailable", "the cache no longer has this answer")), report);
-        const call = Call.of(deps, work, work.ask.input, report);
-        if (call instanceof Call) return { stop: run(call.effect, report), account: () => call.account() };
-        return free(Effect.succeed({ ok: false, value: call }), report);
+        const { input } = work.ask;
+        if (input.cached)
+          return (
+            cache?.replay(work, input.cached, report) ?? free(Effect.succeed(failure("unavailable", "this process has no cache")), report)
+          );
+        const start = (to: Reporter): Performing => {
+          const call = Call.of(deps, work, input, to);
+          if (call instanceof Call) return { stop: run(call.effect, to), account: () => call.account() };
+          return free(Effect.succeed({ ok: false, value: call }), to);
+        };
+        return cache && work.spec.caching?.singleFlight ? cache.share(work, report, start) : start(report);
       }
       if (work.ask.kind === "tool") {
-        const { name } = work.ask.input;
+        const { name, input } = work.ask.input;
         const tool = deps.toolOf(work.spec, name);
         if (!tool) return free(Effect.succeed(failure("tool_not_found", `there is no tool "${name}" in this process`)), report);
-        return free(performTool(tool, work, work.ask.input.input, report, deps.clock), report);
+        return free(
+          recorded(deps.record, (to) => performTool(tool, work, input, to, deps.clock), report),
+          report,
+        );
       }
-      // No cache is configured: a lookup finds nothing, and nothing is kept.
-      return free(Effect.succeed({ ok: true, value: work.ask.kind === "lookup" ? { hit: null } : null }), report);
+      const { ask } = work;
+      if (ask.kind === "lookup") {
+        const found = Effect.promise(async () => (cache ? await cache.lookup(work, ask.input) : { hit: null }));
+        return free(
+          Effect.map(found, (value) => ({ ok: true, value })),
+          report,
+        );
+      }
+      if (ask.kind === "remember") cache?.remember(work, ask.input);
+      return free(Effect.succeed({ ok: true, value: null }), report);
     },
   };
 }
@@ -94,6 +117,17 @@ function run(effect: Effect.Effect<Outcome>, report: Reporter): () => void {
     stopped = true;
     fiber.interruptUnsafe();
   };
+}
+
+/** What a tool says, without what must not be stored. */
+function recorded(
+  record: Redaction | undefined,
+  perform: (report: Reporter) => Effect.Effect<Outcome>,
+  report: Reporter,
+): Effect.Effect<Outcome> {
+  if (!record) return perform(report);
+  const progress: Reporter["progress"] = (message, done, total) => report.progress(record.text(String(message)), done, total);
+  return Effect.map(perform({ ...report, progress }), (outcome) => ({ ...outcome, value: record.json(outcome.value) }));
 }
 
 /** Work that costs no money. */

@@ -11,11 +11,14 @@
 import type { InspectionEvent } from "xstate";
 import type { CallOutput, WorkError } from "../../machines/work.ts";
 import type { Channel, OpenCall } from "../channels/channel.ts";
+import type { CommittedTurn, EndedWork } from "../observe/observer.ts";
 import { advised } from "../protocol/advice.ts";
+import type { ErrorBody } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { InputKind, RunStatus } from "../protocol/run.ts";
+import type { Redaction } from "../safety/redaction.ts";
 import {
   type AskEntry,
   type CallRow,
@@ -33,7 +36,7 @@ import {
 import type { AgentSpec } from "./agent.ts";
 import { callRow } from "./call-row.ts";
 import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
-import type { Interpreter, Performing } from "./interpreter.ts";
+import type { Interpreter, Outcome, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import type { Reserving } from "./reserve.ts";
 import type { Account, Ask, AskOf, Input, LiveRun, OutcomeInput, Turn } from "./run.ts";
@@ -59,6 +62,10 @@ export type OwnedRunDeps = {
   /** Everything that it can do now is done and committed. */
   readonly onIdle: (run: OwnedRun) => void;
   readonly inspect?: ((run: string, events: readonly InspectionEvent[]) => void) | undefined;
+  /** Told of each turn that is committed; must not throw. */
+  readonly observe?: ((turn: CommittedTurn) => void) | undefined;
+  /** Errors pass through it before they are stored or told: providers and tools repeat what they were given. */
+  readonly redaction: Redaction;
 };
 
 /** What is known of a run when it is taken up. */
@@ -71,6 +78,7 @@ type Pending = {
   readonly facts: readonly NewFact[];
   readonly asks: readonly Ask[];
   readonly inspected: readonly InspectionEvent[];
+  readonly observed: Pick<CommittedTurn, "ended" | "spentNano" | "limitNano"> | undefined;
 };
 
 /** What the owner knows of a piece of open work. One object for all of it: a run in flight is held in memory by the thousand. */
@@ -121,6 +129,8 @@ export class OwnedRun {
   private inspected: InspectionEvent[] = [];
   /** Calls that the turn in hand settles. */
   private calls: CallRow[] = [];
+  /** Work that the turn in hand ends, while somebody observes. */
+  private ended: EndedWork[] | undefined;
   private lastAnswer: { ordinal: number; text: string } | null = null;
 
   constructor(record: OwnedRecord, spec: AgentSpec, make: (observe?: (event: InspectionEvent) => void) => LiveRun, deps: OwnedRunDeps) {
@@ -338,6 +348,7 @@ export class OwnedRun {
     const facts: NewFact[] = [];
     const closes: Close[] = [];
     this.calls = [];
+    if (this.deps.observe) this.ended = [];
 
     if (input.type === "start") {
       facts.push({ type: "run.started", at: iso, actor: "run" });
@@ -372,6 +383,7 @@ export class OwnedRun {
     // A call cost more than its hold. The ledger grants nothing more.
     if (spentBefore <= this.limitNano && this.spentNano > this.limitNano) facts.push(this.overspent(iso));
     if (turn.end) facts.push(this.finish(turn, iso));
+    for (const fact of facts) if (fact.error) Object.assign(fact, { error: this.deps.redaction.error(fact.error as ErrorBody) });
     const waits = this.waitingFor();
     this.status = turn.end ? turn.end.status : waits.length > 0 && this.onlyWaits ? "waiting" : "running";
     this.progress = {
@@ -408,7 +420,7 @@ export class OwnedRun {
     };
     this.uncommitted++;
     if (entry.asks.some((ask) => ask.reserve)) this.undecided++;
-    const pending: Pending = { turn, entry, facts, asks: turn.asks, inspected: this.inspected };
+    const pending: Pending = { turn, entry, facts, asks: turn.asks, inspected: this.inspected, observed: this.observed() };
     this.inspected = [];
     this.deps.journal.submit(entry, (result) => this.committed(pending, result));
   }
@@ -432,6 +444,7 @@ export class OwnedRun {
       if (served) facts.push(served);
     }
     if (fact) this.count(ask, fact, account);
+    this.ended?.push({ ask, ok, value, account, text });
     if (fact && ask.kind === "call") this.keepText(ask, typeof fact.text === "string" ? fact.text : "");
     this.forget(ask.ordinal);
   }
@@ -443,6 +456,7 @@ export class OwnedRun {
       // Another process had begun it; what of it was shown is not known here.
       const { value, account } = lostCall(ask.ordinal, lost.holdNano ?? 0, lost.maxTokens ?? 0, lost.holdTokens);
       const fact = endedFact(ask, this.spec, iso, { ok: false, value, account });
+      this.ended?.push({ ask, ok: false, value, account });
       if (fact) facts.push(fact, { type: "retract", at: iso, actor: fact.actor, call: callId(ask.ordinal), reason: "lost" });
       if (fact) this.count(ask, fact, account);
       closes.push(closed(ask.ordinal, account));
@@ -461,6 +475,7 @@ export class OwnedRun {
     const fact = open?.denied ? null : stoppedFact(ask, this.spec, iso, account, text);
     if (fact) facts.push(fact);
     if (fact) this.count(ask, fact, account);
+    if (!open?.denied) this.ended?.push({ ask, ok: false, account, text, stopped: true });
     if (ask.kind === "call") this.keepText(ask, text);
     this.forget(ask.ordinal);
   }
@@ -516,7 +531,7 @@ export class OwnedRun {
       ...this.progress,
       finishedAt: this.info.createdAt + turn.at,
       output,
-      ...(error && { error }),
+      ...(error && { error: this.deps.redaction.error(error) }),
       ...(end.tier !== undefined && { tier: end.tier }),
       ...(end.cached && { cached: true }),
       ...(end.history && { history: end.history as unknown as Json }),
@@ -570,6 +585,12 @@ export class OwnedRun {
     return Math.min(this.deadline, Math.round(now + ms * (jitter ? 1 + this.deps.scheduler.random() / 4 : 1)));
   }
 
+  private observed(): Pending["observed"] {
+    const { ended } = this;
+    this.ended = undefined;
+    return ended && { ended, spentNano: this.spentNano, limitNano: this.limitNano };
+  }
+
   // --- releasing
 
   private committed(pending: Pending, result: EntryResult): void {
@@ -593,7 +614,7 @@ export class OwnedRun {
     this.rest();
   }
 
-  private release({ entry, facts, asks }: Pending, { firstSeq, grants }: EntryResult & { type: "written" }): void {
+  private release({ entry, facts, asks, observed }: Pending, { firstSeq, grants }: EntryResult & { type: "written" }): void {
     const iso = new Date(this.info.createdAt + entry.at).toISOString();
     const published: Fact[] = [];
     let seq = firstSeq;
@@ -610,6 +631,20 @@ export class OwnedRun {
         this.inputs.push(budgetDenial(ask.ordinal, grant.level));
       } else if (!this.cancelling) this.begin(ask, grant, (entry.asks[i] as AskEntry).due);
     }
+    if (!observed) return;
+    const { id: run, info, spec } = this;
+    this.deps.observe?.({
+      run,
+      info,
+      spec,
+      owner: this,
+      n: entry.n,
+      facts: published,
+      asks,
+      grants,
+      progress: entry.progress,
+      ...observed,
+    });
   }
 
   /** Starts granted work: performs it, or waits for its time. */
@@ -649,7 +684,7 @@ export class OwnedRun {
           if (this.gone || !open.isPerformed) return;
           open.performing = undefined;
           this.checkHold(ordinal, grant.holdNano, outcome.account);
-          this.push({ type: "outcome", ordinal, ...outcome });
+          this.push({ type: "outcome", ordinal, ...this.told(outcome) });
         },
         text: (text) => {
           if (!open.call) return;
@@ -676,6 +711,13 @@ export class OwnedRun {
           }),
       },
     );
+  }
+
+  /** An error, before it becomes an input: what it repeats of secrets and personal data is stored nowhere. */
+  private told(outcome: Outcome): Outcome {
+    if (outcome.ok) return outcome;
+    // An outcome that is not ok holds a WorkError by construction of whoever made it: an error and what it says of a call.
+    return { ...outcome, value: this.deps.redaction.error(outcome.value as unknown as ErrorBody) as unknown as Json };
   }
 
   /** Its hold is a call's worst case: more is told, since either the count of its input or the provider is wrong. */

@@ -10,6 +10,8 @@ import { agentMachine } from "../../machines/agent.ts";
 import type { BreakerInput } from "../../machines/breaker.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
+import type { Answers, CacheCounts } from "../cache/answers.ts";
+import type { Purge } from "../cache/cache.ts";
 import type { Channel } from "../channels/channel.ts";
 import { CallGate } from "../limits/call-gate.ts";
 import type { LimitEvent } from "../limits/events.ts";
@@ -20,8 +22,13 @@ import { ProviderLimits } from "../limits/provider-limits.ts";
 import { type RateLimit, type RateLimitSettings, RateLimits } from "../limits/rate-limits.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../limits/retry-budget.ts";
 import { type BudgetLimits, isOver } from "../money/budgets.ts";
+import { DecisionReader } from "../observe/decisions.ts";
+import { type Observer, observers, type ProcessEvent } from "../observe/observer.ts";
+import { Recent, type RecentEvent } from "../observe/recent.ts";
+import type { Alert } from "../protocol/alert.ts";
 import type { Budget, BudgetChange } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
+import type { Decision } from "../protocol/decision.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import { newRunId } from "../protocol/ids.ts";
@@ -33,11 +40,13 @@ import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
 import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
+import { type Redaction, redaction } from "../safety/redaction.ts";
 import { damaged } from "../stores/damage.ts";
 import {
   type Correction,
   correctionWords,
   type EntryResult,
+  type FactRow,
   type Idempotency,
   type InboxMessage,
   type RunInfo,
@@ -50,12 +59,13 @@ import { boundsOf } from "./bounds.ts";
 import { Budgets } from "./budgets.ts";
 import { checkDefinition } from "./definition.ts";
 import { estimate } from "./estimate.ts";
-import { factOf } from "./facts.ts";
+import { factOf, storedFact } from "./facts.ts";
 import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
-import { definitionOf } from "./instructions.ts";
+import { definitionOf, withInput } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
+import { auditPrompts, type PromptAudit } from "./prompt-audit.ts";
 import { eachEvent, readEvents } from "./reader.ts";
 import { bodyOf, feed, turnsOf } from "./recovery.ts";
 import { reserving } from "./reserve.ts";
@@ -107,7 +117,17 @@ export type RuntimeOptions = {
   /** Gets XState's inspection events of each turn after that turn was committed. */
   readonly inspect?: (run: string, event: InspectionEvent) => void;
   readonly onError?: (message: string, run?: string) => void;
+  /** Told of committed turns and of what happens to the process. */
+  readonly observers?: readonly Observer[];
+  /** The door that errors pass through; one that knows no secret by its value by default. */
+  readonly redaction?: Redaction;
+  /** Tells of alerts; see {@link Runtime.onAlert}. */
+  readonly alerts?: { onAlert(listener: (alert: Alert) => void): () => void };
+  /** What is kept out of what models and tools say before it is stored or told; nothing by default. */
+  readonly record?: Redaction;
   readonly channel: Channel;
+  /** Without one nothing is looked up, kept or shared. Closed with the runtime. */
+  readonly cache?: Answers;
   /** Only reads and replays: takes no lease, takes over no run, accepts none. */
   readonly passive?: boolean;
   /** Called when the runtime has closed: ends what was started for it. */
@@ -137,6 +157,7 @@ const keepMs = 30 * 24 * 3_600_000;
 const purgeEveryMs = 3_600_000;
 const stalledMs = 5_000;
 const limiterTestMs = 1_000;
+const factsPage = 1_000;
 
 export class Runtime implements Runs {
   private readonly options: RuntimeOptions;
@@ -148,6 +169,8 @@ export class Runtime implements Runs {
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
   private readonly specs = new Map<string, AgentSpec>();
   private readonly machines = new Map<string, AnyStateMachine>();
+  /** The door that errors pass through: for servers and logs over this runtime. */
+  readonly redaction: Redaction;
   /** Circuit breakers of this process. */
   readonly breakers: Health;
   private readonly rates: RateLimits | undefined;
@@ -155,6 +178,9 @@ export class Runtime implements Runs {
   /** Limits are configured, and it has not been seen yet that they refuse. */
   private limiterUntested = false;
   private cancelLimiterTest = (): void => {};
+  private readonly observer: Required<Observer> | undefined;
+  private readonly onError: RuntimeOptions["onError"];
+  private readonly recent = new Recent();
   private draining = false;
   private cancelPurge = (): void => {};
 
@@ -182,14 +208,23 @@ export class Runtime implements Runs {
     this.scheduler = options.scheduler ?? realScheduler;
     this.budgetsAbove = new Budgets(this.store, options.budgets ?? {}, this.scheduler);
     const clock = (): number => this.scheduler.monotonic();
+    const door = options.redaction ?? redaction();
+    this.redaction = door;
+    const { onError } = options;
+    this.onError = onError && ((message, run) => onError(door.text(message), run));
+    this.observer = observers(options.observers ?? [], (message) => this.onError?.(message));
     const { rateLimits, reliability = {} } = options;
     const { minuteMs, exhaustedMs } = reliability;
-    this.breakers = new Health(clock, reliability.breaker);
+    this.breakers = new Health(clock, reliability.breaker, (change) => this.notice({ type: "breaker", ...change }));
     this.rates = rateLimits && new RateLimits(rateLimits.limiter, rateLimits, minuteMs);
     this.limiterUntested = this.rates !== undefined;
     const timing = { clock, after: (ms: number, task: () => void) => this.scheduler.after(ms, task) };
     const settings = { ...options.queue, ...(minuteMs && { minuteMs }), ...(exhaustedMs && { exhaustedMs }) };
-    this.gate = new CallGate(new ProviderLimits(options.providerLimits ?? {}, settings, timing, options.onLimit), this.rates, timing);
+    this.gate = new CallGate(
+      new ProviderLimits(options.providerLimits ?? {}, settings, timing, (event) => this.limited(event)),
+      this.rates,
+      timing,
+    );
     const machines: Record<string, AnyStateMachine> = { agent: agentMachine, single: requestMachine, ...options.machines };
     for (const [name, machine] of Object.entries(machines))
       this.machines.set(`${name}@${machine.version ?? "1"}`, supervise(supervisorMachine, machine));
@@ -228,6 +263,8 @@ export class Runtime implements Runs {
           clock,
           toolOf,
           ...(options.priceOf && { priceOf: options.priceOf }),
+          cache: options.cache,
+          record: options.record,
         }),
       reserving: reserving(options.providers, (info) => this.budgetsAbove.metersOf(info)),
       machineOf: (machine) => this.machines.get(machine),
@@ -235,7 +272,9 @@ export class Runtime implements Runs {
       specOf: (hash) => this.specOf(hash),
       appraise: (spec, info) => appraise(spec, info.sensitive === true, options.providers, (name) => toolOf(spec, name)),
       ...(inspect && { inspect: (run, events) => tell(inspect, run, events) }),
-      onError: options.onError,
+      observe: this.observer?.turn,
+      redaction: door,
+      onError: this.onError,
       ...(options.journal && { journal: options.journal }),
     });
   }
@@ -401,6 +440,46 @@ export class Runtime implements Runs {
     return { data, next: null };
   }
 
+  /** Every yes and no about a run with its reason, from what is stored of it. How the budgets above the run stood is for operators. */
+  async decisions(run: string, caller: Caller = local): Promise<{ data: Decision[]; next: null }> {
+    await this.find(run, caller);
+    const reader = new DecisionReader();
+    const data: Decision[] = [];
+    for (let after = 0; ; ) {
+      const rows = await this.store.facts(run, after, factsPage);
+      for (const { seq, json } of rows) {
+        const decision = reader.take((caller.scopes.includes("admin") ? storedFact : factOf)(run, seq, json));
+        if (decision) data.push(decision);
+      }
+      if (rows.length < factsPage) return { data, next: null };
+      after = (rows.at(-1) as FactRow).seq;
+    }
+  }
+
+  /** What happened lately to this process: breakers that opened, providers that ran out. The last 256. */
+  recentEvents(): readonly RecentEvent[] {
+    return this.recent.list();
+  }
+
+  /** Called with each alert, where alerts are configured. The result ends it. */
+  onAlert(listener: (alert: Alert) => void): () => void {
+    return this.options.alerts?.onAlert(listener) ?? (() => {});
+  }
+
+  /** Something beside the runs has happened: kept for {@link recentEvents} and told to observers. */
+  notice(event: ProcessEvent): void {
+    this.recent.add(event, this.scheduler.now());
+    this.observer?.process(event);
+  }
+
+  private limited(event: LimitEvent): void {
+    this.options.onLimit?.(event);
+    const { type } = event;
+    if (type === "provider.near_limit")
+      this.notice({ type: "provider.window", provider: event.provider, window: event.which, used: event.used / event.limit });
+    else if (type === "provider.exhausted") this.notice({ type, provider: event.provider, isExhausted: true, message: event.message });
+  }
+
   /** Feeds the journal to the machine again, turn by turn. Nothing is performed or released. Throws where it goes otherwise than recorded. */
   async *replay(run: string, caller: Caller = local): AsyncGenerator<ReplayedTurn> {
     const record = await this.find(run, caller);
@@ -414,6 +493,21 @@ export class Runtime implements Runs {
       feed(live, row, body);
       yield { position: row.n, at_ms: row.at, input: nameOf(input), actors: live.actors() };
     }
+  }
+
+  /** What each part of the prompts of the last days took. Nothing is called. */
+  async auditPrompts(options: { readonly days: number; readonly agent?: string }): Promise<PromptAudit> {
+    const unknown = { encoding: "o200k_base", margin: 0 } as const;
+    return auditPrompts(
+      {
+        store: this.store,
+        specOf: (hash) => this.specOf(hash),
+        withInput: (spec, { info }) => withInput(spec, info.input),
+        liveRun: ({ info }, spec, history) => this.host.liveRun(info, spec, history),
+        tokenizerOf: (provider) => this.options.providers.get(provider)?.tokenizer ?? unknown,
+      },
+      { ...options, now: this.scheduler.now() },
+    );
   }
 
   /** The runs of a session, oldest first, and what was said in them. */
@@ -477,6 +571,20 @@ export class Runtime implements Runs {
     return estimate(defined.spec, limits, input, this.options.providers, { inSession: body.session !== undefined });
   }
 
+  /**
+   * Purges what fits everything that is said, of the caller's tenant; `{}` is all of it. How many answers went: they are given no more by
+   * this process, and by others that share the cache within a second. Needs the scope `admin`.
+   */
+  async purgeCache(which: Omit<Purge, "tenant"> = {}, caller: Caller = local): Promise<number> {
+    if (!caller.scopes.includes("admin")) throw new EscapementError("forbidden", "purging the cache needs the scope `admin`");
+    return (await this.options.cache?.purge({ ...which, tenant: caller.tenant })) ?? 0;
+  }
+
+  /** What the caches did since this process started; null without one. */
+  cacheCounts(): CacheCounts | null {
+    return this.options.cache?.counts() ?? null;
+  }
+
   /** What runs and meters hold is compared with what open asks hold, and corrected: see `Store.reconcile`. `onError` is told of each. */
   async reconcile(endedSince = 0): Promise<readonly Correction[]> {
     const corrections = await this.store.reconcile(endedSince);
@@ -537,6 +645,7 @@ export class Runtime implements Runs {
     try {
       await this.host.close(graceMs);
       await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
+      await this.options.cache?.close();
       await this.store.close();
       await this.rates?.close();
       await this.options.onClosed?.();
@@ -723,9 +832,9 @@ export class Runtime implements Runs {
     this.cancelPurge = this.scheduler.after(purgeEveryMs, () => {
       const now = this.scheduler.now();
       this.deleteOld(now - keepMs, now)
-        .catch((error) => this.options.onError?.(`old runs could not be deleted: ${error}`))
+        .catch((error) => this.onError?.(`old runs could not be deleted: ${error}`))
         .then(() => this.reconcile(now - 2 * purgeEveryMs))
-        .catch((error) => this.options.onError?.(`holds could not be compared: ${error}`))
+        .catch((error) => this.onError?.(`holds could not be compared: ${error}`))
         .finally(() => this.purge());
     });
   }

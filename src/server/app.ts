@@ -14,6 +14,7 @@ import { errorReply } from "./reply.ts";
 import type { Route, RouteInput } from "./route.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { budgetRoutes } from "./routes/budgets.ts";
+import { cacheRoute } from "./routes/cache.ts";
 import { estimateRoute } from "./routes/estimate.ts";
 import { eventsRoute } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -40,6 +41,7 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...agentRoutes,
   ...budgetRoutes,
+  cacheRoute,
   usageRoute,
   startRoute,
   estimateRoute,
@@ -72,7 +74,8 @@ export function createApp(context: ServerContext): FetchHandler {
     } else if (page.serve(rawPath(url), undefined)) {
       return notAllowed(method, ["GET", "HEAD"]);
     }
-    return errorReply(errorBody("not_found", `nothing is served at ${method} ${JSON.stringify(request.req.path.slice(0, 200))}`));
+    const error = errorBody("not_found", `nothing is served at ${method} ${JSON.stringify(request.req.path.slice(0, 200))}`);
+    return errorReply(settings.redaction.error(error));
   });
   app.onError((error, request) => errorReply(failure(error, context, `${request.req.method} ${request.req.routePath}`)));
 

@@ -159,7 +159,11 @@ export class ClientSocket {
     if ("error" in frame) {
       const { error, ref } = frame;
       const bad = ++this.#badInRow >= this.#context.settings.limits.badFrames;
-      const answer: ServerFrame = { type: "error", ...(ref === undefined ? {} : { ref }), error: error.body };
+      const answer: ServerFrame = {
+        type: "error",
+        ...(ref === undefined ? {} : { ref }),
+        error: this.#context.settings.redaction.error(error.body),
+      };
       return bad ? { frame: answer, sent: () => this.#close(4000, "too many bad frames") } : { frame: answer };
     }
     this.#badInRow = 0;

@@ -1,4 +1,5 @@
 /** Settings of the server with their defaults. Numbers that the protocol names are its defaults; the others say where they come from. */
+import { type Redaction, redaction } from "../safety/redaction.ts";
 import type { Caller } from "./runtime.ts";
 
 export type Intervals = {
@@ -60,6 +61,8 @@ export type ServerOptions = {
   readonly limits?: Partial<ServerLimits> | undefined;
   /** Told of every defect (what clients see as `internal`) with its cause. */
   readonly onDefect?: ((message: string, cause: unknown) => void) | undefined;
+  /** The door that errors pass through before a client is told; the runtime's, which knows the secrets of the configuration. */
+  readonly redaction?: Redaction | undefined;
 };
 
 export type ServerSettings = {
@@ -69,6 +72,7 @@ export type ServerSettings = {
   readonly intervals: Intervals;
   readonly limits: ServerLimits;
   readonly onDefect: (message: string, cause: unknown) => void;
+  readonly redaction: Redaction;
 };
 
 const intervals: Intervals = {
@@ -111,6 +115,7 @@ export function resolveOptions(options: ServerOptions): ServerSettings {
     intervals: { ...intervals, ...options.intervals },
     limits: { ...limits, ...options.limits },
     onDefect: options.onDefect ?? (() => {}),
+    redaction: options.redaction ?? redaction(),
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Budget, BudgetChange } from "../protocol/budget.ts";
 import type { AnswerBody, RunsQuery, StartBody } from "../protocol/commands.ts";
+import type { Decision } from "../protocol/decision.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Run } from "../protocol/run.ts";
@@ -32,6 +33,18 @@ export type AgentDescription = {
   readonly tool_groups: readonly string[];
   /** Names of its tiers, in order of preference. */
   readonly tiers?: readonly string[];
+};
+
+/** What the caches did since the process started. */
+export type CacheCounts = {
+  readonly exact: number;
+  readonly semantic: number;
+  readonly stale: number;
+  readonly missed: number;
+  readonly kept: number;
+  readonly shared: number;
+  readonly shadow: { readonly hits: number; readonly right: number; readonly wrong: number };
+  readonly embedder: { readonly tokens: number; readonly cost_microusd: number; readonly failures: number };
 };
 
 /** One limit of a caller. */
@@ -65,11 +78,17 @@ export interface ServerRuntime {
   /** The stored facts after a cursor, in order. */
   facts(run: string, options: { caller: Caller; after?: string; limit?: number }): Promise<Page<Fact>>;
   journal(run: string, options: { caller: Caller; cursor?: string; limit?: number }): Promise<Page<unknown>>;
+  /** Every yes and no about a run, with its reason. */
+  decisions(run: string, caller: Caller): Promise<Page<Decision>>;
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
   /** Those above the run, in their present windows. */
   budgets(caller: Caller): Promise<readonly Budget[]>;
   /** How it stands then. Rejects with `forbidden` where the caller may not change it. */
   setBudget(level: string, subject: string, change: BudgetChange, caller: Caller): Promise<Budget>;
+  /** Cached answers of the caller's tenant that fit everything that is said; how many went. Needs the scope `admin`. */
+  purgeCache(which: { tag?: string; key?: string; agent?: string; version?: string }, caller: Caller): Promise<number>;
+  /** Null where nothing is cached. */
+  cacheCounts(): CacheCounts | null;
   /** Of the runs that the caller sees; of its whole tenant with the scope `admin`. */
   usage(query: UsageQuery, caller: Caller): Promise<UsageReport>;
   agents(): readonly AgentDescription[];

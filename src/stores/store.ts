@@ -167,14 +167,30 @@ export type AskEntry = {
   readonly started?: { readonly json: string; readonly hold: boolean };
 };
 
+/** How a level above the run stood when a call was decided on: used is spent and held, without this call. */
+export type LevelState = {
+  readonly level: "user" | "key" | "feature" | "system";
+  readonly usedNano: number;
+  readonly limitNano: number;
+  readonly counts?: Counts | undefined;
+};
+
+/** `levels`: those above the run, where there are any. Not known when a commit is answered a second time. */
 export type Grant =
-  | { readonly ordinal: number; readonly granted: true; readonly holdNano: number; readonly maxTokens: number }
+  | {
+      readonly ordinal: number;
+      readonly granted: true;
+      readonly holdNano: number;
+      readonly maxTokens: number;
+      readonly levels?: readonly LevelState[];
+    }
   | {
       readonly ordinal: number;
       readonly granted: false;
       readonly level: "run" | "user" | "key" | "feature" | "system";
       readonly spentNano: number;
       readonly limitNano: number;
+      readonly levels?: readonly LevelState[];
     };
 
 export type Idempotency = { readonly scope: string; readonly key: string; readonly bodyHash: string; readonly expiresAt: number };
@@ -423,18 +439,42 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** The facts that granting or denying asks adds to a turn, in order, as JSON without `run` and `seq`. The same code for writer and reader. */
-export function grantFacts(asks: readonly AskEntry[], grants: readonly Grant[], atIso: string): string[] {
+/**
+ * The facts that granting or denying asks adds to a turn, in order, as JSON without `run` and `seq`. The same code for writer and reader.
+ * What is stored also has `ledger`, how the levels above the run stood: for the decision log, and no part of the event.
+ */
+export function grantFacts(asks: readonly AskEntry[], grants: readonly Grant[], atIso: string, isStored = false): string[] {
   const facts: string[] = [];
   for (let i = 0; i < asks.length; i++) {
     const ask = asks[i] as AskEntry;
     const grant = grants[i] as Grant;
+    const ledger = isStored && grant.levels ? `,"ledger":${JSON.stringify(grant.levels.map(ledgerEntry))}` : "";
     if (!grant.granted) {
       const numbers = grant.level === "run" ? `,"value":${grant.spentNano / 1000},"limit":${grant.limitNano / 1000}` : "";
-      facts.push(`{"type":"limit.hit","at":"${atIso}","actor":"run","which":"budget.${grant.level}"${numbers}}`);
+      facts.push(`{"type":"limit.hit","at":"${atIso}","actor":"run","which":"budget.${grant.level}"${numbers}${ledger}}`);
     } else if (ask.started) {
-      facts.push(ask.started.hold ? `${ask.started.json.slice(0, -1)},"hold_microusd":${grant.holdNano / 1000}}` : ask.started.json);
+      facts.push(
+        ask.started.hold ? `${ask.started.json.slice(0, -1)},"hold_microusd":${grant.holdNano / 1000}${ledger}}` : ask.started.json,
+      );
     }
   }
   return facts;
 }
+
+/** A level as a stored fact tells it. Counts are `[used, limit]`. */
+export type LedgerEntry = {
+  readonly level: string;
+  readonly used_microusd: number;
+  readonly limit_microusd?: number;
+  readonly tokens?: readonly [used: number, limit: number];
+  readonly calls?: readonly [used: number, limit: number];
+};
+
+export const ledgerEntry = ({ level, usedNano, limitNano, counts }: LevelState): LedgerEntry => ({
+  level,
+  used_microusd: usedNano / 1000,
+  ...(limitNano < Number.MAX_SAFE_INTEGER && { limit_microusd: limitNano / 1000 }),
+  ...(counts &&
+    counts.tokens.limit < Number.MAX_SAFE_INTEGER && { tokens: [counts.tokens.spent + counts.tokens.held, counts.tokens.limit] }),
+  ...(counts && counts.calls.limit < Number.MAX_SAFE_INTEGER && { calls: [counts.calls.spent + counts.calls.held, counts.calls.limit] }),
+});

@@ -19,7 +19,7 @@ import type { RunRecord, Store } from "../../src/stores/store.ts";
 import { chatScript } from "../../src/testing/fault-chat.ts";
 import { type FaultServer, startFaultServer } from "../../src/testing/fault-server.ts";
 import { until } from "../whole-path/until.ts";
-import { answerTokens, type Budget, invoiceNano, type Order, type Place, type Told, usedInput } from "./terms.ts";
+import { answerTokens, type Budget, type Command, invoiceNano, type Order, type Place, type Told, usedInput } from "./terms.ts";
 import { openView, type View } from "./view.ts";
 
 export type ContentionOptions = {
@@ -45,6 +45,8 @@ export type Report = {
   readonly ends: { readonly [status: string]: number };
   readonly requests: number;
   readonly estimatedRuns: number;
+  /** Runs that an operator had to end. */
+  readonly quarantined: number;
   readonly ledgerNano: number;
   readonly invoiceNano: number;
   /** How often the meters were looked at, and the most that was spent or held then, as a part of the limit. */
@@ -66,8 +68,9 @@ export async function contend(options: ContentionOptions): Promise<Report> {
   const store = "path" in place ? sqlite(place.path) : postgres(place.url, place);
   await store.nextDue();
   const view = await openView(place);
+  let isOver = false;
   // No call has an answer before all are there: those that are admitted are under way at once.
-  const areAccepted = until("all runs to be accepted", async () => (await view.runs()).all === calls, patienceMs);
+  const areAccepted = until("all runs to be accepted", async () => isOver || (await view.runs()).all === calls, patienceMs);
   areAccepted.catch(() => {});
   const provider = await startFaultServer(async (request) => {
     await areAccepted;
@@ -81,6 +84,7 @@ export async function contend(options: ContentionOptions): Promise<Report> {
   const started = performance.now();
   const monitor = watch(view);
   const workers = new Workers({ store: place, provider: provider.url, budget, admitted: room, cancels, answerMs }, calls, processes);
+  const quarantined = new Set<string>();
   try {
     for (let i = 0; i < kills; i++) {
       await until("calls to be under way", async () => workers.haveBegun && (await view.meters())[0]?.heldNano, patienceMs);
@@ -97,14 +101,22 @@ export async function contend(options: ContentionOptions): Promise<Report> {
       workers.check();
       const runs = await view.runs();
       if (workers.areStarted && runs.all === calls && runs.unfinished === 0) break;
+      // Whoever was taken over twice by a process that was killed at once waits for an operator, with its hold.
+      const waiting = runs.all === calls && runs.unfinished > 0 ? await view.quarantined() : [];
+      if (waiting.length > 0 && waiting.length === runs.unfinished) {
+        for (const run of waiting) quarantined.add(run);
+        workers.end(waiting);
+        await pause(1_000);
+      }
       if (performance.now() - started > patienceMs) throw new Error(`still not over after ${patienceMs} ms: ${JSON.stringify(runs)}`);
       await pause(50);
     }
     await workers.close();
     const seconds = (performance.now() - started) / 1_000;
     const { looks, fullest } = await monitor.stop();
-    return { ...(await judge(options, room, store, view, provider)), calls, room, looks, fullest, seconds };
+    return { ...(await judge(options, room, store, view, provider)), calls, room, quarantined: quarantined.size, looks, fullest, seconds };
   } finally {
+    isOver = true;
     workers.killAll();
     await monitor.stop().catch(() => {});
     await provider.close();
@@ -119,7 +131,7 @@ export function newFile(): { readonly path: string; readonly remove: () => void 
   return { path: join(folder, "runs.db"), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-type Verdict = Omit<Report, "calls" | "room" | "looks" | "fullest" | "seconds">;
+type Verdict = Omit<Report, "calls" | "room" | "quarantined" | "looks" | "fullest" | "seconds">;
 
 async function judge(
   { budget, cancels = 0, calls }: ContentionOptions,
@@ -263,6 +275,11 @@ class Workers {
     this.#start(worker.share);
   }
 
+  end(runs: readonly string[]): void {
+    const [worker] = this.#all;
+    worker?.process.send({ end: runs } satisfies Command);
+  }
+
   killAll(): void {
     for (const { process } of this.#all) process.kill("SIGKILL");
     this.#all.clear();
@@ -277,7 +294,7 @@ class Workers {
       this.#all.delete(worker);
       return new Promise<void>((resolve) => {
         worker.process.once("exit", () => resolve());
-        worker.process.send("close");
+        worker.process.send("close" satisfies Command);
       });
     });
     await Promise.all(ended);

@@ -16,6 +16,8 @@ export type Order = {
   readonly cancels: number;
   readonly answerMs: number;
 };
+/** Ends quarantined runs, as an operator does; or the process. */
+export type Command = { readonly end: readonly string[] } | "close";
 export type Told =
   /** All of its share is accepted; all that it cancels is cancelled. */
   { readonly type: "accepted" | "cancelled" } | { readonly type: "error"; readonly message: string };

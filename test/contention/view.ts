@@ -16,11 +16,14 @@ export interface View {
   meters(): Promise<readonly MeterRow[]>;
   /** Runs in all, and those that have not ended. */
   runs(): Promise<{ readonly all: number; readonly unfinished: number }>;
+  /** Ids of runs that wait for an operator. */
+  quarantined(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
 type Columns = [key: string, limit: number | string, spent: number | string, held: number | string, counts: string | null];
 const meterSql = "select key, limit_nano, spent_nano, held_nano, counts from meters";
+const quarantinedSql = "select id from runs where status = 'quarantined'";
 const runsSql = "select count(*), count(*) - count(finished_at) from runs";
 
 const meterOf = ([key, limit, spent, held, counts]: Columns): MeterRow => ({
@@ -52,12 +55,14 @@ async function sqliteView(path: string): Promise<View> {
   };
   const meters = query(meterSql);
   const runs = query(runsSql);
+  const quarantined = query(quarantinedSql);
   return {
     meters: async () => (meters() as Columns[]).map(meterOf),
     runs: async () => {
       const [all = 0, unfinished = 0] = (runs() as number[][])[0] ?? [];
       return { all, unfinished };
     },
+    quarantined: async () => (quarantined() as [string][]).map(([id]) => id),
     close: async () => db.close(),
   };
 }
@@ -96,6 +101,7 @@ async function postgresView({ url, schema }: { readonly url: string; readonly sc
       const [all = "0", unfinished = "0"] = (await query<string[]>(runsSql))[0] ?? [];
       return { all: Number(all), unfinished: Number(unfinished) };
     },
+    quarantined: async () => (await query<[string]>(quarantinedSql)).map(([id]) => id),
     close: async () => (await client).end(),
   };
 }

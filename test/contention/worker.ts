@@ -1,6 +1,6 @@
 /** One process of the contention: a whole runtime that starts its share of the calls at once, cancels some, and goes on with what others left. */
 import { agent, createRuntime, EscapementError, openai, type RunHandle } from "../../src/index.ts";
-import { budgetOf, maxTokens, type Order, price, type Told } from "./terms.ts";
+import { budgetOf, type Command, maxTokens, type Order, price, type Told } from "./terms.ts";
 
 const { CONTENTION_ORDER = "{}" } = process.env;
 const order = JSON.parse(CONTENTION_ORDER) as Order; // written by contention.ts
@@ -58,7 +58,11 @@ await Promise.all(
   }),
 );
 tell({ type: "cancelled" });
-process.on("message", async () => {
+process.on("message", async (command: Command) => {
+  if (command !== "close") {
+    for (const run of command.end) await insist(() => runtime.cancel(run, { reason: "an operator ends it" }));
+    return;
+  }
   await runtime.close();
   process.disconnect?.();
 });

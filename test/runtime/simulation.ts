@@ -788,8 +788,9 @@ async function replayed(store: Store, record: RunRecord): Promise<void> {
 function storedFacts(core: SqliteCore, run: string, after: number): Map<number, unknown> {
   const found = new Map<number, unknown>();
   for (const [lastSeq, joined] of core.facts(run, after, 10_000)) {
-    const facts = JSON.parse(joined) as unknown[];
-    facts.forEach((fact, i) => {
+    const facts = JSON.parse(joined) as { ledger?: unknown }[];
+    // How the budgets above the run stood is stored, and no part of the event.
+    facts.forEach(({ ledger: _ledger, ...fact }, i) => {
       found.set(lastSeq - facts.length + 1 + i, fact);
     });
   }

@@ -290,6 +290,7 @@ describe("runs that exist", () => {
     });
     expect(await json("/v1/runs/run_1")).toMatchObject([200, { id: "run_1" }, null]);
     expect(await json("/v1/runs?status=running&limit=5")).toMatchObject([200, { data: [{ id: "run_1" }], next: null }, null]);
+    expect(await json("/v1/runs/run_1/decisions")).toMatchObject([200, { data: [], next: null }, null]);
     expect(await json("/v1/runs/run_1/journal")).toMatchObject([200, { data: [{ position: 1 }], next: null }, null]);
     expect(await json("/v1/runs/run_1/answers", post({ id: "q1", approve: true }))).toMatchObject([202, { id: "run_1" }, null]);
     expect(await json("/v1/runs/run_1/answers", post({ id: "q1", approve: true }))).toMatchObject([

@@ -195,8 +195,34 @@ export class ScriptedRuntime implements ServerRuntime {
     return { id, runs: [], messages: [] };
   }
 
+  async decisions(id: string) {
+    this.#find(id);
+    return { data: [], next: null };
+  }
+
   async budgets() {
     return [];
+  }
+
+  /** What was purged, in order. */
+  readonly purged: object[] = [];
+  async purgeCache(which: object) {
+    this.purged.push(which);
+    return 3;
+  }
+
+  cacheCounts() {
+    const shadow = { hits: 2, right: 1, wrong: 1 };
+    return {
+      exact: 5,
+      semantic: 0,
+      stale: 0,
+      missed: 1,
+      kept: 1,
+      shared: 0,
+      shadow,
+      embedder: { tokens: 0, cost_microusd: 0, failures: 0 },
+    };
   }
 
   agents() {

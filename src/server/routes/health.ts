@@ -2,6 +2,7 @@
 import { errorBody } from "../../protocol/errors.ts";
 import { errorReply, jsonReply } from "../reply.ts";
 import type { Route } from "../route.ts";
+import type { CacheCounts } from "../runtime.ts";
 import { dataHeaders } from "../security-headers.ts";
 import { draining } from "../start.ts";
 
@@ -32,7 +33,9 @@ export const healthRoutes: readonly Route[] = [
     access: "caller",
     serve: ({ context }) => {
       const ready = !context.drain.draining.aborted && context.runtime.health().ready;
+      const counts = context.runtime.cacheCounts();
       const text = context.gauges.text({
+        ...(counts && cacheMetrics(counts)),
         escapement_ready: ["Whether new runs are accepted.", ready ? 1 : 0],
         process_resident_memory_bytes: ["Resident memory size in bytes.", process.memoryUsage.rss()],
         process_start_time_seconds: ["Start time of the process since the epoch in seconds.", Math.round(performance.timeOrigin) / 1_000],
@@ -41,3 +44,19 @@ export const healthRoutes: readonly Route[] = [
     },
   },
 ];
+
+const cacheMetrics = ({ exact, semantic, stale, missed, kept, shared, shadow, embedder }: CacheCounts) =>
+  ({
+    escapement_cache_exact_hits: ["Answers given from the exact cache.", exact],
+    escapement_cache_semantic_hits: ["Answers given from the semantic cache.", semantic],
+    escapement_cache_stale_hits: ["Old answers given because no model answered.", stale],
+    escapement_cache_misses: ["Questions that were not in the caches.", missed],
+    escapement_cache_kept: ["Answers kept.", kept],
+    escapement_cache_shared_calls: ["Calls that shared another one's answer.", shared],
+    escapement_cache_shadow_hits: ["What the semantic cache would have served in shadow mode.", shadow.hits],
+    escapement_cache_shadow_right: ["Of those, the ones whose own answer agreed.", shadow.right],
+    escapement_cache_shadow_wrong: ["Of those, the ones whose own answer did not: false hits.", shadow.wrong],
+    escapement_embedding_tokens: ["Tokens that the embedder counted.", embedder.tokens],
+    escapement_embedding_cost_microusd: ["What the embedder cost, which no run was charged.", embedder.cost_microusd],
+    escapement_embedding_failures: ["Texts that could not be embedded or compared.", embedder.failures],
+  }) as const;

@@ -37,6 +37,12 @@ export const runRoutes: readonly Route[] = [
       jsonReply(200, await context.runtime.journal(runParam(request), { caller, ...present(decode(journalQuery, queryObject(request))) })),
   },
   {
+    method: "GET",
+    path: "/v1/runs/:id/decisions",
+    access: "caller",
+    serve: async ({ context, request, caller }) => jsonReply(200, await context.runtime.decisions(runParam(request), caller)),
+  },
+  {
     method: "POST",
     path: "/v1/runs/:id/cancel",
     access: "caller",

@@ -43,7 +43,7 @@ export function takeTurn(row: RunState, entry: PackedTurn, meters: Meters): Turn
   if (grants.length > 0) {
     // Only a denial tells its time.
     const at = grants.every(({ granted }) => granted) ? "" : new Date(row.createdAt + entry.at).toISOString();
-    const more = grantFacts(entry.asks, grants, at);
+    const more = grantFacts(entry.asks, grants, at, true);
     if (more.length > 0) {
       const joined = more.join(factSeparator);
       facts = factCount === 0 ? joined : `${facts}${factSeparator}${joined}`;

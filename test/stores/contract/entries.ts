@@ -1,5 +1,15 @@
 /** Short ways to say entries. */
-import type { AcceptEntry, AskEntry, CallRow, MeterRef, RunInfo, RunProgress, TurnEntry } from "../../../src/stores/store.ts";
+import type {
+  AcceptEntry,
+  AskEntry,
+  CallRow,
+  EntryResult,
+  Grant,
+  MeterRef,
+  RunInfo,
+  RunProgress,
+  TurnEntry,
+} from "../../../src/stores/store.ts";
 
 export const progress: RunProgress = {
   steps: 0,
@@ -101,3 +111,9 @@ export const called = (ordinal: number, costNano = 0, more: Partial<CallRow> = {
   ttftMs: 10,
   ...more,
 });
+
+/** Results without how the levels above the run stood: a repeated answer does not know that any more. */
+export const withoutLevels = <R extends EntryResult>(results: readonly R[]): R[] =>
+  results.map((result) =>
+    result.type === "written" ? { ...result, grants: result.grants.map(({ levels: _, ...grant }) => grant as Grant) } : result,
+  );

@@ -161,7 +161,7 @@ export class PlainStore {
       message.consumed = true;
     }
     const firstSeq = run.facts.length + 1;
-    run.facts.push(...entry.facts, ...grantFacts(entry.asks, grants, new Date(record.info.createdAt + entry.at).toISOString()));
+    run.facts.push(...entry.facts, ...grantFacts(entry.asks, grants, new Date(record.info.createdAt + entry.at).toISOString(), true));
     run.claims = 0;
     run.record = {
       ...record,

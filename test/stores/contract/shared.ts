@@ -100,13 +100,12 @@ export const sharedContract = (make: MakePlace): void => {
     it("accept a key once between them", async () => {
       const { first, second } = await two();
       const idempotency = { scope: "s", key: "k", bodyHash: "b", expiresAt: t0 + 1_000 };
-      const results = await Promise.all([first, second, first, second].map((s, i) => s.commit([accept(`r${i}`, { idempotency })])));
-      expect(
-        results
-          .flat()
-          .map(({ type }) => type)
-          .sort(),
-      ).toEqual(["accepted", "known", "known", "known"]);
+      const entries = Array.from({ length: 100 }, (_, i) => accept(`r${i}`, { idempotency }));
+      const results = (await Promise.all(entries.map((entry, i) => (i % 2 === 0 ? first : second).commit([entry])))).flat();
+      expect(results.filter(({ type }) => type === "accepted")).toHaveLength(1);
+      const known = results.flatMap((result) => (result.type === "known" ? [result] : []));
+      expect([known.length, new Set(known.map(({ run }) => run)).size]).toEqual([99, 1]);
+      expect((await second.list({ limit: 9 })).rows.map(({ id }) => id)).toEqual([known[0]?.run]);
     });
   });
 };

@@ -1,0 +1,194 @@
+/**
+ * The caches as the interpreter uses them: a question is looked up, an answer replayed, a good answer remembered, a call shared.
+ *
+ *  1. Nothing here makes a run fail: what goes wrong is a miss, or an answer that is not kept.
+ *  2. A replay costs nothing and takes no time but that of its readers.
+ *  3. What is kept after a run has gone on is bounded ({@link maxKeeping}) and awaited by `close`.
+ */
+import { LRUCache } from "lru-cache";
+import type { Hit, LookupInput, LookupOutput, RememberInput } from "../../machines/work.ts";
+import { callId } from "../protocol/ids.ts";
+import type { Performing, Reporter, Work } from "../runtime/interpreter.ts";
+import type { CacheEntry, Purge } from "./cache.ts";
+import type { ExactCache } from "./exact.ts";
+import { type AnswerKey, keyOf } from "./key.ts";
+import { replay } from "./replay.ts";
+import type { SemanticCache } from "./semantic.ts";
+import { Shadow, type ShadowCounts, type ShadowJudge } from "./shadow.ts";
+import { SingleFlight, type Start } from "./single-flight.ts";
+
+export type CacheCounts = {
+  /** Look-ups by how they ended. */
+  readonly exact: number;
+  readonly semantic: number;
+  /** Given, too old, because no model answered. */
+  readonly stale: number;
+  readonly missed: number;
+  readonly kept: number;
+  /** Calls that shared another one's. */
+  readonly shared: number;
+  /** Of the semantic cache in shadow mode; `false_hit_rate` is null until one was judged. */
+  readonly shadow: ShadowCounts & { readonly false_hit_rate: number | null };
+  /** What the embedder was asked; its cost is charged to no run. */
+  readonly embedder: { readonly tokens: number; readonly cost_microusd: number; readonly failures: number };
+};
+
+export type AnswersOptions = {
+  readonly exact: ExactCache;
+  readonly semantic?: SemanticCache | undefined;
+  readonly judge?: ShadowJudge | undefined;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+};
+
+const maxKeeping = 256;
+
+export class Answers {
+  readonly #exact: ExactCache;
+  readonly #semantic: SemanticCache | undefined;
+  readonly #shadow: Shadow | undefined;
+  readonly #flights = new SingleFlight();
+  readonly #now: () => number;
+  /** The mark under which a look-up was made, for the answer that follows it. */
+  readonly #marks = new LRUCache<string, string>({ max: 10_000 });
+  readonly #keeping = new Set<Promise<void>>();
+  readonly #counts = { exact: 0, semantic: 0, stale: 0, missed: 0, kept: 0 };
+
+  constructor({ exact, semantic, judge, now }: AnswersOptions) {
+    this.#exact = exact;
+    this.#semantic = semantic;
+    this.#shadow = semantic && new Shadow(semantic, judge);
+    this.#now = now;
+  }
+
+  async lookup(work: Work, input: LookupInput): Promise<LookupOutput> {
+    const key = keyOf(work, input);
+    const spec = work.spec.caching;
+    if (!key || !spec?.answers) return { hit: null };
+    if (input.stale) return this.#lookupStale(work, input);
+    const isFresh = ({ expiresAt }: CacheEntry): boolean => expiresAt > this.#now();
+    // A hit in memory waits for nothing, not even for the microtasks of other runs.
+    const entry = this.#exact.peek(key.id) ?? (await this.#exact.get(key.id));
+    this.#marks.set(of(work), this.#exact.mark);
+    if (entry && isFresh(entry)) {
+      this.#counts.exact++;
+      return { hit: hitOf(entry, "exact") };
+    }
+    const { semantic } = spec.answers;
+    const found = semantic && (await this.#semantic?.find(key, work.sensitive, semantic.threshold, isFresh));
+    if (found && semantic.mode === "shadow") this.#shadow?.wouldServe(of(work), found.entry);
+    else if (found) {
+      this.#counts.semantic++;
+      return { hit: hitOf(found.entry, "semantic") };
+    }
+    this.#counts.missed++;
+    return { hit: null };
+  }
+
+  /** No model answers: an old answer of any tier will do, of the preferred ones first. */
+  async #lookupStale(work: Work, input: LookupInput): Promise<LookupOutput> {
+    const semantic = work.spec.caching?.answers?.semantic;
+    const keys = work.spec.tiers.flatMap(({ name }) => keyOf(work, { ...input, tier: name }) ?? []);
+    for (const key of keys) {
+      const entry = await this.#exact.get(key.id);
+      if (entry) return this.#stale(entry, "exact");
+    }
+    if (semantic?.mode !== "on") return { hit: null };
+    for (const key of keys) {
+      const found = await this.#semantic?.find(key, work.sensitive, semantic.threshold, () => true);
+      if (found) return this.#stale(found.entry, "semantic");
+    }
+    return { hit: null };
+  }
+
+  #stale(entry: CacheEntry, kind: Hit["kind"]): LookupOutput {
+    this.#counts.stale++;
+    return { hit: { ...hitOf(entry, kind), ...(entry.expiresAt <= this.#now() && { stale: true }) } };
+  }
+
+  /** Tells the entry like a live answer. What is gone meanwhile, or another tenant's, ends as `unavailable`. */
+  replay(work: Work, { id }: Hit, report: Reporter): Performing {
+    const entry = this.#exact.get(id).then((found) => (found?.tenant === work.who.tenant ? found : null));
+    return replay(entry, callId(work.ask.ordinal), report);
+  }
+
+  /** Kept in memory when this returns, elsewhere soon after. */
+  remember(work: Work, input: RememberInput): void {
+    const key = keyOf(work, input);
+    const { caching } = work.spec;
+    const { text, value } = input.answer;
+    if (!key || !caching?.answers || this.#keeping.size >= maxKeeping) return;
+    const name = of(work);
+    const mark = this.#marks.get(name);
+    this.#marks.delete(name);
+    const now = this.#now();
+    const expiresAt = now + caching.answers.ttlMs;
+    const entry: CacheEntry = {
+      id: key.id,
+      tenant: work.who.tenant,
+      agent: work.spec.name,
+      version: caching.version,
+      tags: caching.tags,
+      tier: input.tier,
+      model: work.spec.tiers.find(({ name }) => name === input.tier)?.model ?? "",
+      text,
+      ...(value !== undefined && { value }),
+      ...(key.question !== undefined && { question: key.question }),
+      ...(work.sensitive && { sensitive: true }),
+      createdAt: now,
+      expiresAt,
+      keepUntil: expiresAt + caching.answers.staleMs,
+    };
+    const keeping = this.#keep(name, key, entry, mark, caching.answers.semantic !== undefined).finally(() => this.#keeping.delete(keeping));
+    this.#keeping.add(keeping);
+  }
+
+  async #keep(name: string, key: AnswerKey, entry: CacheEntry, mark: string | undefined, isSemantic: boolean): Promise<void> {
+    // Without a look-up here (another process made it) nothing says that no purge came between.
+    if (mark === undefined) return;
+    this.#counts.kept++;
+    await this.#exact.put(entry, mark);
+    if (!isSemantic) return;
+    await this.#semantic?.keep(key, entry);
+    await this.#shadow?.answered(name, key.question ?? "", entry.text);
+  }
+
+  /** A call that others may share. `start` makes it. */
+  share(work: Work, report: Reporter, start: Start): Performing {
+    if (work.ask.kind !== "call") return start(report);
+    const { input } = work.ask;
+    const key = keyOf(work, input);
+    if (!key) return start(report);
+    return this.#flights.perform(`${key.id} ${input.for} ${input.continues ?? ""}`, work, report, start);
+  }
+
+  /** How many entries went. Rejects with `unavailable` when they could not be purged. */
+  purge(which: Purge): Promise<number> {
+    return this.#exact.purge(which);
+  }
+
+  counts(): CacheCounts {
+    const { hits, right, wrong } = this.#shadow?.counts ?? { hits: 0, right: 0, wrong: 0 };
+    const { tokens, costNano, failures } = this.#semantic?.spent ?? { tokens: 0, costNano: 0, failures: 0 };
+    return {
+      ...this.#counts,
+      shared: this.#flights.shared,
+      shadow: { hits, right, wrong, false_hit_rate: right + wrong === 0 ? null : wrong / (right + wrong) },
+      embedder: { tokens, cost_microusd: costNano / 1_000, failures },
+    };
+  }
+
+  /** Everything that was given to keep is kept. */
+  async settled(): Promise<void> {
+    while (this.#keeping.size > 0) await Promise.all(this.#keeping);
+  }
+
+  async close(): Promise<void> {
+    await this.settled();
+    await Promise.all([this.#exact.close(), this.#semantic?.close()]);
+  }
+}
+
+/** The request that asks. */
+const of = ({ run, ask }: Work): string => `${run} ${ask.path.slice(0, ask.path.lastIndexOf("/"))}`;
+const hitOf = ({ id, tier }: CacheEntry, kind: Hit["kind"]): Hit => ({ id, kind, tier });
