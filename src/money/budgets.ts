@@ -6,8 +6,10 @@
  *  2. Runs without a user share one budget of the level `user`: leaving the user out is no way around it.
  *  3. A feature has a budget when one is set for it; a run that names no feature counts on none. A run that no API key started counts on
  *     no key's.
+ *  4. What was set while running ({@link Override}) holds over the configuration, unit by unit; it may limit a subject that the
+ *     configuration does not, and it cannot take a limit away.
  */
-import type { Budget } from "../protocol/budget.ts";
+import type { Budget, BudgetLevel } from "../protocol/budget.ts";
 import type { MeterRef, MeterState } from "../stores/store.ts";
 import { endOf, type Period, windowOf } from "./windows.ts";
 
@@ -23,6 +25,12 @@ export type BudgetLimits = {
   readonly system?: Cap;
 };
 
+/** A cap of one subject that was set while running, by whom and when (ms since the epoch). */
+export type Override = { readonly cap: Cap; readonly by: string; readonly at: number };
+/** By {@link subjectOf}. */
+export type Overrides = ReadonlyMap<string, Override>;
+const none: Overrides = new Map();
+
 /** Whose call it is. */
 export type Spender = {
   readonly tenant: string;
@@ -31,13 +39,18 @@ export type Spender = {
   readonly feature?: string | undefined;
 };
 
-const periods: { readonly [level in MeterRef["level"]]: Period } = { user: "day", key: "month", feature: "day", system: "hour" };
+const periods: { readonly [level in BudgetLevel]: Period } = { user: "day", key: "month", feature: "day", system: "hour" };
 
-/** No part of a name can pass for another part of a key. */
-const keyOf = (level: MeterRef["level"], names: readonly string[], now: number): string =>
-  [level, ...names.map((name) => encodeURIComponent(name.toWellFormed())), windowOf(periods[level], now)].join("/");
+/** A meter's key without its window. No part of a name can pass for another part; the system has no names, runs without a user only the tenant. */
+export const subjectOf = (level: BudgetLevel, names: readonly string[]): string =>
+  [level, ...names.map((name) => encodeURIComponent(name.toWellFormed()))].join("/");
 
-const meterOf = (key: string, level: MeterRef["level"], { nano = Number.MAX_SAFE_INTEGER, tokens, calls }: Cap): MeterRef => ({
+const keyOf = (level: BudgetLevel, subject: string, now: number): string => `${subject}/${windowOf(periods[level], now)}`;
+
+/** What holds of a subject: undefined where it has no limit. */
+const capOf = (cap: Cap | undefined, override: Override | undefined): Cap | undefined => (override ? { ...cap, ...override.cap } : cap);
+
+const meterOf = (key: string, level: BudgetLevel, { nano = Number.MAX_SAFE_INTEGER, tokens, calls }: Cap): MeterRef => ({
   key,
   level,
   limitNano: nano,
@@ -46,58 +59,95 @@ const meterOf = (key: string, level: MeterRef["level"], { nano = Number.MAX_SAFE
 });
 
 /** The meters of a call made at `now` (ms since the epoch), the narrowest first: the first that has not enough left is named in the denial. */
-export function metersOf(limits: BudgetLimits, { tenant, user, key, feature }: Spender, now: number): MeterRef[] {
+export function metersOf(
+  limits: BudgetLimits,
+  { tenant, user, key, feature }: Spender,
+  now: number,
+  overrides: Overrides = none,
+): MeterRef[] {
   const meters: MeterRef[] = [];
-  const add = (level: MeterRef["level"], names: readonly string[], cap: Cap | undefined): void => {
-    if (cap) meters.push(meterOf(keyOf(level, names, now), level, cap));
+  const add = (level: BudgetLevel, names: readonly string[], configured: Cap | undefined): void => {
+    if (!configured && overrides.size === 0) return;
+    const subject = subjectOf(level, names);
+    const cap = capOf(configured, overrides.get(subject));
+    if (cap) meters.push(meterOf(keyOf(level, subject, now), level, cap));
   };
   add("user", user === undefined ? [tenant] : [tenant, user], limits.user);
   if (key !== undefined) add("key", [tenant, key], limits.key);
-  if (feature !== undefined && limits.feature && Object.hasOwn(limits.feature, feature))
-    add("feature", [tenant, feature], limits.feature[feature]);
+  if (feature !== undefined) add("feature", [tenant, feature], ofFeature(limits, feature));
   add("system", [], limits.system);
   return meters;
 }
+
+const ofFeature = ({ feature = {} }: BudgetLimits, name: string): Cap | undefined =>
+  Object.hasOwn(feature, name) ? feature[name] : undefined;
 
 /** Whether a meter's window had ended by `before` (ms since the epoch): nothing is reserved on it any more. */
 export const isOver = (key: string, before: number): boolean => endOf(key.slice(key.lastIndexOf("/") + 1)) <= before;
 
 /**
- * The budgets that are set, in the windows that hold at `now`: the system's and each feature's also where nothing was spent yet, users and
- * keys only where something was. `rows` are the store's meters; those of other windows are left out.
+ * The budgets that are set, in the windows that hold at `now`: the system's, each feature's and each that was set while running also where
+ * nothing was spent yet, users and keys else only where something was. `rows` are the store's meters; those of other windows are left out.
  */
-export function budgetsAt(limits: BudgetLimits, tenant: string, rows: readonly MeterState[], now: number): Budget[] {
+export function budgetsAt(limits: BudgetLimits, tenant: string, rows: readonly MeterState[], now: number, overrides = none): Budget[] {
   const found = new Map(rows.map((row) => [row.key, row]));
-  const budgets: Budget[] = [];
-  const add = (level: MeterRef["level"], key: string, cap: Cap, who: Pick<Budget, "subject" | "tenant">): void => {
-    const { spentNano = 0, heldNano = 0, counts } = found.get(key) ?? {};
-    const counting = cap.tokens !== undefined || cap.calls !== undefined;
-    const amounts = (nano: number, which: "spent" | "held") => ({
-      cost_microusd: nano / 1_000,
-      ...(counting && { tokens: counts?.tokens[which] ?? 0, calls: counts?.calls[which] ?? 0 }),
-    });
-    const limit = {
+  const ofTenant = (level: BudgetLevel): string => subjectOf(level, [tenant]);
+  const subjects = (level: BudgetLevel): string[] => {
+    const isOf = (subject: string): boolean => subject === ofTenant(level) || subject.startsWith(`${ofTenant(level)}/`);
+    const window = `/${windowOf(periods[level], now)}`;
+    const spent = rows.flatMap(({ key }) => (key.endsWith(window) ? [key.slice(0, -window.length)] : []));
+    return [...new Set([...spent, ...overrides.keys()])].filter(isOf).sort();
+  };
+  const standing = (level: BudgetLevel, all: readonly string[]): Budget[] =>
+    all
+      .filter((subject) => overrides.has(subject) || configured(limits, level, subject))
+      .map((subject) => budgetOf(limits, level, subject, found, now, overrides));
+  const named = Object.keys(limits.feature ?? {}).map((name) => subjectOf("feature", [tenant, name]));
+  return [
+    ...standing("system", ["system"]),
+    ...standing("feature", [...new Set([...named, ...subjects("feature")])]),
+    ...standing("key", subjects("key")),
+    ...standing("user", subjects("user")),
+  ];
+}
+
+/** How one stands, also where it has no limit. */
+export function budgetOf(
+  limits: BudgetLimits,
+  level: BudgetLevel,
+  subject: string,
+  rows: ReadonlyMap<string, MeterState>,
+  now: number,
+  overrides: Overrides,
+): Budget {
+  const { tenant, name } = namesOf(subject);
+  const override = overrides.get(subject);
+  const cap = capOf(configured(limits, level, subject), override) ?? {};
+  const { spentNano = 0, heldNano = 0, counts } = rows.get(keyOf(level, subject, now)) ?? {};
+  const counting = cap.tokens !== undefined || cap.calls !== undefined;
+  const amounts = (nano: number, which: "spent" | "held") => ({
+    cost_microusd: nano / 1_000,
+    ...(counting && { tokens: counts?.tokens[which] ?? 0, calls: counts?.calls[which] ?? 0 }),
+  });
+  return {
+    level,
+    ...(tenant !== undefined && { tenant, subject: name }),
+    limit: {
       ...(cap.nano !== undefined && { cost_microusd: cap.nano / 1_000 }),
       ...(cap.tokens !== undefined && { tokens: cap.tokens }),
       ...(cap.calls !== undefined && { calls: cap.calls }),
-    };
-    const resetsAt = new Date(endOf(windowOf(periods[level], now))).toISOString();
-    budgets.push({ level, ...who, limit, held: amounts(heldNano, "held"), spent: amounts(spentNano, "spent"), resets_at: resetsAt });
+    },
+    held: amounts(heldNano, "held"),
+    spent: amounts(spentNano, "spent"),
+    resets_at: new Date(endOf(windowOf(periods[level], now))).toISOString(),
+    ...(override && { changed: { by: override.by, at: new Date(override.at).toISOString() } }),
   };
-  /** Of everybody of this level who has spent something. */
-  const addEach = (level: "user" | "key", cap: Cap): void => {
-    const start = `${level}/${encodeURIComponent(tenant.toWellFormed())}/`;
-    const end = windowOf(periods[level], now);
-    for (const { key } of rows) {
-      if (!key.startsWith(start) || !key.endsWith(`/${end}`)) continue;
-      const name = key.slice(start.length, -end.length - 1);
-      add(level, key, cap, { tenant, subject: key === start + end ? null : decodeURIComponent(name) });
-    }
-  };
-  if (limits.system) add("system", keyOf("system", [], now), limits.system, {});
-  for (const [feature, cap] of Object.entries(limits.feature ?? {}))
-    add("feature", keyOf("feature", [tenant, feature], now), cap, { tenant, subject: feature });
-  if (limits.key) addEach("key", limits.key);
-  if (limits.user) addEach("user", limits.user);
-  return budgets;
 }
+
+function namesOf(subject: string): { readonly tenant?: string | undefined; readonly name: string | null } {
+  const [, tenant, name = null] = subject.split("/").map(decodeURIComponent);
+  return { tenant, name };
+}
+
+const configured = (limits: BudgetLimits, level: BudgetLevel, subject: string): Cap | undefined =>
+  level === "feature" ? ofFeature(limits, namesOf(subject).name ?? "") : limits[level];

@@ -42,7 +42,7 @@ const types: { readonly [expected: string]: string } = {
   array: "a list",
 };
 
-const formats: { readonly [format: string]: string } = { url: "a URL" };
+const formats: { readonly [format: string]: string } = { url: "a URL", datetime: "a time like 2026-11-24T18:00:00Z" };
 
 /** What zod says where a schema gives no message of its own. */
 const isZods = (message: string): boolean => message.startsWith("Invalid ");

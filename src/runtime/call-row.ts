@@ -3,8 +3,11 @@ import type { ErrorBody } from "../protocol/errors.ts";
 import type { CallRow } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
+import { promptVersionOf } from "./instructions.ts";
 import { tierOf } from "./reserve.ts";
 import type { Account, AskOf } from "./run.ts";
+
+type Finished = { readonly finish: string; readonly model: string; readonly error?: ErrorBody; readonly cached?: boolean };
 
 /** A provider may call its model anything. */
 const longestName = 200;
@@ -20,7 +23,8 @@ export function callRow(
 ): CallRow {
   const { tier, cached } = input;
   // Fields of `call.finished`, as `facts.ts` makes it.
-  const { finish, model, error } = finished as unknown as { finish: string; model: string; error?: ErrorBody };
+  const { finish, model, error, cached: isCached = false } = finished as unknown as Finished;
+  const prompt = promptVersionOf(input, spec);
   const provider = tierOf(spec, cached?.tier ?? tier)?.provider;
   const code = error?.code ?? (finish === "lost" ? "interrupted" : undefined);
   return {
@@ -30,10 +34,11 @@ export function callRow(
     ...(provider !== undefined && { provider }),
     ...(model !== "" && { model: model.slice(0, longestName) }),
     tier,
+    ...(prompt !== undefined && { prompt }),
     attempt: input.attempt,
     retry: input.retry,
     fellBack,
-    cached: cached !== undefined,
+    cached: isCached,
     inputTokens: account?.inputTokens ?? 0,
     cachedTokens: account?.cachedTokens ?? 0,
     outputTokens: account?.outputTokens ?? 0,

@@ -1,10 +1,9 @@
 /** What a call may cost at most, and on which budgets: the ledger's question, asked with the turn that asks for the call. */
 import type { CallInput } from "../../machines/work.ts";
-import { type BudgetLimits, metersOf } from "../money/budgets.ts";
 import { worstCase } from "../money/prices.ts";
 import { countInput } from "../money/tokens.ts";
 import type { Provider, ToolSpec } from "../providers/provider.ts";
-import type { Reserve, RunInfo } from "../stores/store.ts";
+import type { MeterRef, Reserve, RunInfo } from "../stores/store.ts";
 import { type AgentSpec, routesOf, type TierSpec } from "./agent.ts";
 import { type Covered, covered } from "./covered.ts";
 import type { AskOf } from "./run.ts";
@@ -110,8 +109,8 @@ export function holdOf(
   return worst && { maxTokens, holdNano: worst.inputNano + Math.ceil(maxTokens * worst.outputNanoPerToken) };
 }
 
-/** `now` in ms since the epoch. */
-export function reserving(providers: ReadonlyMap<string, Provider>, budgets: BudgetLimits, now: () => number): Reserving {
+/** `metersOf`: of a call that this run makes now. */
+export function reserving(providers: ReadonlyMap<string, Provider>, metersOf: (info: RunInfo) => readonly MeterRef[]): Reserving {
   return (ask, spec, info) => {
     const input = ask.input;
     // What is told from a cache costs nothing.
@@ -120,7 +119,7 @@ export function reserving(providers: ReadonlyMap<string, Provider>, budgets: Bud
     const worst = tier && worstOfCall(input, spec, tier, providers);
     if (!tier || !worst) return undefined;
     const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens, input.maxTokens ?? Number.POSITIVE_INFINITY);
-    const meters = metersOf(budgets, info, now());
+    const meters = metersOf(info);
     const hedge = hedgeOf(input, spec);
     const second = hedge && worstOfCall(hedge.input, spec, hedge.tier, providers);
     const both = second ? sum(worst, second, maxTokens) : worst;

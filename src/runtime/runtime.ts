@@ -22,12 +22,12 @@ import { ProviderLimits } from "../limits/provider-limits.ts";
 import { type RateLimit, type RateLimitSettings, RateLimits } from "../limits/rate-limits.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../limits/retry-budget.ts";
 import { Spread } from "../limits/spread.ts";
-import { type BudgetLimits, budgetsAt, isOver } from "../money/budgets.ts";
+import { type BudgetLimits, isOver } from "../money/budgets.ts";
 import { DecisionReader } from "../observe/decisions.ts";
 import { type Observer, observers, type ProcessEvent } from "../observe/observer.ts";
 import { Recent, type RecentEvent } from "../observe/recent.ts";
 import type { Alert } from "../protocol/alert.ts";
-import type { Budget } from "../protocol/budget.ts";
+import type { Budget, BudgetChange } from "../protocol/budget.ts";
 import { type AnswerBody, defaultInput, type RunsQuery, runsQuery, type StartBody } from "../protocol/commands.ts";
 import type { Decision } from "../protocol/decision.ts";
 import { EscapementError } from "../protocol/errors.ts";
@@ -58,6 +58,7 @@ import {
 import { type AgentOptions, type AgentSpec, type PriceOf, routesOf } from "./agent.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
+import { Budgets } from "./budgets.ts";
 import { checkDefinition } from "./definition.ts";
 import { estimate } from "./estimate.ts";
 import { factOf, storedFact } from "./facts.ts";
@@ -166,6 +167,7 @@ export class Runtime implements Runs {
   private readonly channel: Channel;
   private readonly scheduler: Scheduler;
   private readonly host: Host;
+  private readonly budgetsAbove: Budgets;
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
   private readonly specs = new Map<string, AgentSpec>();
   private readonly machines = new Map<string, AnyStateMachine>();
@@ -192,6 +194,7 @@ export class Runtime implements Runs {
       return runtime;
     }
     for (const { spec, hash } of runtime.agentsByName.values()) await runtime.store.putAgent(hash, JSON.stringify(spec));
+    await runtime.budgetsAbove.open();
     await runtime.host.open();
     runtime.purge();
     // Work need not wait for it; the store says how it is well enough.
@@ -205,6 +208,7 @@ export class Runtime implements Runs {
     this.store = options.store;
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
+    this.budgetsAbove = new Budgets(this.store, options.budgets ?? {}, this.scheduler);
     const clock = (): number => this.scheduler.monotonic();
     const door = options.redaction ?? redaction();
     this.redaction = door;
@@ -266,7 +270,7 @@ export class Runtime implements Runs {
           cache: options.cache,
           record: options.record,
         }),
-      reserving: reserving(options.providers, options.budgets ?? {}, () => this.scheduler.now()),
+      reserving: reserving(options.providers, (info) => this.budgetsAbove.metersOf(info)),
       machineOf: (machine) => this.machines.get(machine),
       machines: [...this.machines.keys()],
       specOf: (hash) => this.specOf(hash),
@@ -552,10 +556,12 @@ export class Runtime implements Runs {
 
   /** The budgets above the run as they stand: all of the caller's tenant for an operator, else the caller's own. */
   async budgets(caller: Caller = local): Promise<Budget[]> {
-    const all = budgetsAt(this.options.budgets ?? {}, caller.tenant, await this.store.meters(), this.scheduler.now());
-    if (caller.scopes.includes("admin")) return all;
-    const own: { readonly [level: string]: string | null | undefined } = { user: caller.user ?? null, key: caller.key };
-    return all.filter(({ level, subject }) => subject !== undefined && subject === own[level]);
+    return this.budgetsAbove.list(caller);
+  }
+
+  /** Sets the limit of a budget, for the next call on; `subject` is `-` of the system and of runs without a user. */
+  async setBudget(level: string, subject: string, change: BudgetChange, caller: Caller = local): Promise<Budget> {
+    return this.budgetsAbove.set(level, subject, change, caller);
   }
 
   /** What calls have cost and how they went: of the caller's tenant for an operator, else of the runs that it sees. */
@@ -636,6 +642,7 @@ export class Runtime implements Runs {
   private async end(graceMs: number): Promise<void> {
     this.draining = true;
     this.cancelPurge();
+    this.budgetsAbove.close();
     this.cancelLimiterTest();
     // The scheduler's timers keep no process alive. With nothing else open, a process would end within the wait below.
     const alive = setInterval(() => {}, 1_000);

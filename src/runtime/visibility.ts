@@ -25,3 +25,6 @@ export function isVisible(info: Pick<RunInfo, "tenant" | "user">, caller: Caller
   const { tenant, user } = visibleTo(caller);
   return info.tenant === tenant && (user === undefined || user === (info.user ?? null));
 }
+
+/** Who runs the installation, and not only a tenant of it: may change what all tenants share. The one rule of it, for when there are many. */
+export const isOperator = ({ tenant, scopes }: Caller): boolean => tenant === "local" && scopes.includes("admin");

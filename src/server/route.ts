@@ -17,7 +17,7 @@ export type RouteInput = {
 };
 
 export type Route = {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Hono's form: `/v1/runs/:id`. */
   readonly path: string;
   /** `open` is served to everyone who may connect, `caller` to an authenticated caller. */

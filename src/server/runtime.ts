@@ -3,7 +3,7 @@
  * Owned here; `src/runtime` implements it. Every method takes the caller that the edge has established, and answers a run that the
  * caller may not see with `not_found`. All of them reject with an `EscapementError`; anything else is a defect and told as `internal`.
  */
-import type { Budget } from "../protocol/budget.ts";
+import type { Budget, BudgetChange } from "../protocol/budget.ts";
 import type { AnswerBody, RunsQuery, StartBody } from "../protocol/commands.ts";
 import type { Decision } from "../protocol/decision.ts";
 import type { Fact } from "../protocol/events.ts";
@@ -83,6 +83,8 @@ export interface ServerRuntime {
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
   /** Those above the run, in their present windows. */
   budgets(caller: Caller): Promise<readonly Budget[]>;
+  /** How it stands then. Rejects with `forbidden` where the caller may not change it. */
+  setBudget(level: string, subject: string, change: BudgetChange, caller: Caller): Promise<Budget>;
   /** Cached answers of the caller's tenant that fit everything that is said; how many went. Needs the scope `admin`. */
   purgeCache(which: { tag?: string; key?: string; agent?: string; version?: string }, caller: Caller): Promise<number>;
   /** Null where nothing is cached. */

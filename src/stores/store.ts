@@ -128,6 +128,21 @@ export type MeterState = {
   readonly counts?: Counts;
 };
 
+/**
+ * A budget's limit that was set while running, over the configuration's: what is left out is the configuration's, and one that sets nothing
+ * was taken back.
+ */
+export type BudgetOverride = {
+  /** A meter's key without its window. */
+  readonly subject: string;
+  readonly limitNano?: number;
+  readonly limitTokens?: number;
+  readonly limitCalls?: number;
+  /** Who set it, and when (ms since the epoch). */
+  readonly by: string;
+  readonly at: number;
+};
+
 /** What a meter has counted beside money. A call counts when it was granted, however it ends. */
 export type Counts = { readonly tokens: Count; readonly calls: Count };
 export type Count = { limit: number; spent: number; held: number };
@@ -402,16 +417,20 @@ export interface Store {
   meters(): Promise<readonly MeterState[]>;
   /**
    * Sums over calls, of one instant: in all, and in groups (time in its order, else the dearest first). Rejects with `invalid_request` when
-   * the tenant has more than 1,000,000 calls in that time. A call is counted for as long as its run is kept.
+   * the tenant has more than 250,000 calls in that time.
    */
   usage(query: UsageQuery): Promise<{ readonly total: Usage; readonly groups: readonly GroupUsage[] }>;
+  /** Keeps the override in the place of the one before of its subject. */
+  setOverride(override: BudgetOverride): Promise<void>;
+  /** Those that were set after `position` (0: all), and the position to go on from: whoever does misses none. */
+  overrides(position: number): Promise<{ readonly rows: readonly BudgetOverride[]; readonly position: number }>;
 
   /** Deletes these meters, but for those that carry a hold. How many were deleted. */
   purgeMeters(keys: readonly string[]): Promise<number>;
 
   putAgent(hash: string, json: string): Promise<void>;
   getAgent(hash: string): Promise<string | null>;
-  /** Deletes runs that ended before `before`, with all their rows, and expired idempotency keys. */
+  /** Deletes runs that ended before `before`, with all their rows, calls that did, and expired idempotency keys. How many runs. */
   purge(before: number, now: number): Promise<number>;
   /**
    * Compares what runs and meters hold (money, tokens, calls) with what open asks hold, and corrects what differs: never below what is

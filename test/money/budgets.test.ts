@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { type BudgetLimits, budgetsAt, isOver, metersOf } from "../../src/money/budgets.ts";
+import { type BudgetLimits, budgetsAt, type Cap, isOver, metersOf, type Override, type Spender } from "../../src/money/budgets.ts";
 import type { MeterState } from "../../src/stores/store.ts";
 
 const limits: BudgetLimits = {
@@ -38,6 +38,40 @@ describe("the meters of a call", () => {
       limitCalls: 3,
     });
     expect(metersOf(withKey, { tenant: "acme", user: "ada" }, evening).map(({ level }) => level)).toEqual(["user", "system"]);
+  });
+
+  it("have the limits that were set while running over the configuration's, unit by unit, also where it has none", () => {
+    const set = (cap: Cap): Override => ({ cap, by: "ops", at: 0 });
+    const overrides = new Map([
+      ["user/acme/ada", set({ nano: 1_000 })],
+      ["user/acme", set({ calls: 3 })],
+      ["key/acme/k1", set({ tokens: 0 })],
+      ["feature/acme/other", set({ nano: 4 })],
+      ["system", set({ calls: 9 })],
+    ]);
+    const keyed = (spender: Spender) =>
+      metersOf(limits, spender, evening, overrides).map(({ key, limitNano, limitTokens, limitCalls }) => [
+        key.split("/").slice(0, -1).join("/"),
+        limitNano,
+        limitTokens,
+        limitCalls,
+      ]);
+    const most = Number.MAX_SAFE_INTEGER;
+    expect(keyed({ tenant: "acme", user: "ada", key: "k1", feature: "other" })).toEqual([
+      ["user/acme/ada", 1_000, undefined, undefined],
+      ["key/acme/k1", most, 0, undefined],
+      ["feature/acme/other", 4, undefined, undefined],
+      ["system", 9_000, undefined, 9],
+    ]);
+    expect(keyed({ tenant: "acme", feature: "digest" })).toEqual([
+      ["user/acme", 5_000, undefined, 3],
+      ["feature/acme/digest", 7_000, undefined, undefined],
+      ["system", 9_000, undefined, 9],
+    ]);
+    expect(keyed({ tenant: "other", user: "ada", key: "k1", feature: "other" }).map(([subject]) => subject)).toEqual([
+      "user/other/ada",
+      "system",
+    ]);
   });
 
   it("do not include a feature without a budget, whatever its name", () => {
@@ -108,22 +142,43 @@ describe("how budgets stand", () => {
       {
         level: "user",
         tenant: "acme",
-        subject: "ada",
-        limit: { cost_microusd: 5 },
-        held: { cost_microusd: 0.5 },
-        spent: { cost_microusd: 1.5 },
-        resets_at: "2026-11-25T00:00:00.000Z",
-      },
-      {
-        level: "user",
-        tenant: "acme",
         subject: null,
         limit: { cost_microusd: 5 },
         held: { cost_microusd: 0 },
         spent: { cost_microusd: 3 },
         resets_at: "2026-11-25T00:00:00.000Z",
       },
+      {
+        level: "user",
+        tenant: "acme",
+        subject: "ada",
+        limit: { cost_microusd: 5 },
+        held: { cost_microusd: 0.5 },
+        spent: { cost_microusd: 1.5 },
+        resets_at: "2026-11-25T00:00:00.000Z",
+      },
     ]);
+  });
+
+  it("tells what was set while running, by whom and when, also where nothing was spent", () => {
+    const set = (cap: Cap): Override => ({ cap, by: "ops", at: evening });
+    const overrides = new Map([
+      ["user/acme/bob", set({ calls: 1 })],
+      ["user/other/eve", set({ calls: 1 })],
+      ["key/acme/k1", set({ nano: 0 })],
+      ["feature/acme/new", set({ tokens: 5 })],
+      ["system", set({ calls: 7 })],
+    ]);
+    const told = budgetsAt(limits, "acme", [row("user/acme/ada/2026-11-24", "user", 1)], evening, overrides);
+    expect(told.map(({ level, subject, limit, changed }) => [level, subject, limit, changed?.by])).toEqual([
+      ["system", undefined, { cost_microusd: 9, calls: 7 }, "ops"],
+      ["feature", "digest", { cost_microusd: 7 }, undefined],
+      ["feature", "new", { tokens: 5 }, "ops"],
+      ["key", "k1", { cost_microusd: 0 }, "ops"],
+      ["user", "ada", { cost_microusd: 5 }, undefined],
+      ["user", "bob", { cost_microusd: 5, calls: 1 }, "ops"],
+    ]);
+    expect(told[0]?.changed).toEqual({ by: "ops", at: new Date(evening).toISOString() });
   });
 
   it("names a user as he was given, whatever is in the name", () => {

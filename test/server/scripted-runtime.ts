@@ -229,6 +229,10 @@ export class ScriptedRuntime implements ServerRuntime {
     return [{ name: "assistant", description: "", input_schema: null, output_schema: null, limits, tool_groups: [] }];
   }
 
+  async setBudget(): Promise<never> {
+    throw new EscapementError("internal", "no test sets a budget here");
+  }
+
   async usage(): Promise<never> {
     throw new EscapementError("internal", "no test asks for usage here");
   }

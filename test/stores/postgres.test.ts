@@ -10,7 +10,7 @@ import { schemaVersion } from "../../src/stores/postgres/schema.ts";
 import { postgres } from "../../src/stores/postgres.ts";
 import type { Entry, EntryResult, Store } from "../../src/stores/store.ts";
 import { until } from "../whole-path/until.ts";
-import { accept, call, close, end, fact, meter, t0, turn } from "./contract/entries.ts";
+import { accept, call, called, close, end, fact, meter, t0, turn } from "./contract/entries.ts";
 import { sharedPostgres, startPostgres } from "./postgres-server.ts";
 
 let schemas = 0;
@@ -64,6 +64,23 @@ describe("the schema", () => {
     await Promise.all(stores.map((store, i) => store.commit([accept(`r${i}`)])));
     expect((await opened(url, schema).list({ limit: 10 })).rows).toHaveLength(5);
     const client = await connected(url, schema);
+    expect((await client.query("select version from version")).rows).toEqual([{ version: schemaVersion }]);
+  });
+
+  it("of version 1 is read on: what was spent there still counts, and calls are counted from now on", async () => {
+    const { url, schema } = await place();
+    await opened(url, schema).commit([accept("r1"), turn("r1", 1, { asks: [call(1, 60, [meter("m", 100)])] })]);
+    const client = await connected(url, schema);
+    // As version 1 made it.
+    await client.query("drop table calls; drop table overrides; alter table runs drop column key; update version set version = 1");
+    const stores = [opened(url, schema), opened(url, schema)];
+    expect(await Promise.all(stores.map((store) => store.get("r1")))).toMatchObject([{ heldNano: 60 }, { heldNano: 60 }]);
+    const [store] = stores as [Store, Store];
+    await store.commit([turn("r1", 2, { closes: [close(1, 40)], calls: [called(1, 40)] })]);
+    expect((await store.usage({ tenant: "acme", by: "key", from: 0, to: 2 * t0, limit: 1 })).total).toMatchObject({
+      calls: 1,
+      costNano: 40,
+    });
     expect((await client.query("select version from version")).rows).toEqual([{ version: schemaVersion }]);
   });
 

@@ -84,7 +84,7 @@ describe("the file", () => {
     // As version 1 made it.
     const db = new DatabaseSync(path);
     db.exec("drop index runs_unfinished; alter table meters drop column counts; pragma user_version = 1");
-    db.exec("drop table calls; alter table runs drop column key");
+    db.exec("drop table calls; drop table overrides; alter table runs drop column key");
     db.close();
     const store = opened(path);
     expect(await store.meters()).toEqual([{ key: "m", level: "user", limitNano: 100, spentNano: 40, heldNano: 30 }]);

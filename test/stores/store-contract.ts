@@ -7,6 +7,7 @@ import type { Damage } from "./contract/damage.ts";
 import { inboxContract } from "./contract/inbox.ts";
 import { modelContract } from "./contract/model.ts";
 import { moneyContract } from "./contract/money.ts";
+import { overridesContract } from "./contract/overrides.ts";
 import { ownershipContract } from "./contract/ownership.ts";
 import { readsContract } from "./contract/reads.ts";
 import { reconcileContract } from "./contract/reconcile.ts";
@@ -32,6 +33,7 @@ export function storeContract(name: string, make: MakePlace, options: ContractOp
     inboxContract(make);
     readsContract(make);
     usageContract(make);
+    overridesContract(make, options.shared);
     reconcileContract(make, options.damage);
     modelContract(make, options.histories);
     if (options.shared) sharedContract(make);

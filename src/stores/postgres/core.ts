@@ -1,11 +1,12 @@
 /** The Postgres store as one object over one database. Joins the parts; the store that callers see is `sql/store-over-calls.ts`. */
 
-import type { Calls } from "../sql/calls.ts";
+import type { Calls, PackedOverride } from "../sql/calls.ts";
 import type { TurnRow } from "../store.ts";
 import { Database } from "./database.ts";
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import type { PostgresOptions } from "./options.ts";
+import { Overrides } from "./overrides.ts";
 import { Ownership } from "./ownership.ts";
 import { Reads } from "./reads.ts";
 import { Reconciler } from "./reconciler.ts";
@@ -22,6 +23,7 @@ export class PostgresCore implements Awaited<Calls> {
   readonly #ownership: Ownership;
   readonly #reads: Reads;
   readonly #usage: UsageReads;
+  readonly #overrides: Overrides;
   readonly #reconciler: Reconciler;
 
   constructor(url: string, options: PostgresOptions = {}) {
@@ -31,6 +33,7 @@ export class PostgresCore implements Awaited<Calls> {
     this.#ownership = new Ownership(this.#database);
     this.#reads = new Reads(this.#database);
     this.#usage = new UsageReads(this.#database);
+    this.#overrides = new Overrides(this.#database);
     this.#reconciler = new Reconciler(this.#database);
   }
 
@@ -51,6 +54,8 @@ export class PostgresCore implements Awaited<Calls> {
   );
   readonly facts = this.#told("facts", (run: string, after: number, limit: number) => this.#reads.facts(run, after, limit));
   readonly meters = this.#told("meters", () => this.#reads.meters());
+  readonly setOverride = this.#told("setOverride", (override: PackedOverride) => this.#overrides.set(override));
+  readonly overrides = this.#told("overrides", (position: number) => this.#overrides.after(position));
   readonly usage = this.#told("usage", (...args: Parameters<Calls["usage"]>) => this.#usage.usage(...args));
   readonly purgeMeters = this.#told("purgeMeters", (keys: readonly string[]) => this.#writer.purgeMeters(keys));
   readonly putAgent = this.#told("putAgent", (hash: string, json: string) => this.#reads.putAgent(hash, json));
@@ -60,6 +65,7 @@ export class PostgresCore implements Awaited<Calls> {
     await this.#ownership.forgetIdle(before);
     return purged;
   });
+  readonly purgeCalls = this.#told("purge", (before: number, limit: number) => this.#usage.purgeCalls(before, limit));
   readonly reconcile = this.#told("reconcile", () => this.#reconciler.reconcile());
   readonly reconcileEnded = this.#told("reconcile", (...args: Parameters<Calls["reconcileEnded"]>) =>
     this.#reconciler.reconcileEnded(...args),

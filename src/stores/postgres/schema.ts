@@ -85,10 +85,10 @@ create table ${schema}.idempotency (
 create index idempotency_expired on ${schema}.idempotency (expires_at);
 create table ${schema}.owners (owner text collate "C" primary key, until bigint not null);
 create table ${schema}.agents (hash text primary key, json text not null);
-${calls(schema)}`;
+${newTables(schema)}`;
 
 /** Since version 2. */
-const calls = (schema: string): string => `
+const newTables = (schema: string): string => `
 create table ${schema}.calls (
   run bigint not null,
   ordinal bigint not null,
@@ -118,8 +118,16 @@ create table ${schema}.calls (
   ttft_ms bigint,
   duration_ms bigint
 );
-create unique index calls_of_run on ${schema}.calls (run, ordinal);
 create index calls_of_tenant on ${schema}.calls (tenant, at);
+create table ${schema}.overrides (
+  position bigint generated always as identity unique,
+  subject text collate "C" primary key,
+  limit_nano bigint,
+  limit_tokens bigint,
+  limit_calls bigint,
+  changed_by text not null,
+  changed_at bigint not null
+);
 `;
 
 /** Makes the tables where they are missing. Throws `unavailable`, not retryable, when they are of a newer version. */
@@ -142,7 +150,7 @@ export async function prepareSchema(sql: Sql, name: string, schema: string): Pro
       if (there.length === 0) await sql(`create schema ${schema}`);
       await all(sql, tables(schema));
     } else if (found === 1) {
-      await all(sql, `alter table ${schema}.runs add column key text collate "C";\n${calls(schema)}`);
+      await all(sql, `alter table ${schema}.runs add column key text collate "C";\n${newTables(schema)}`);
       await sql(`update ${schema}.version set version = ${schemaVersion}`);
     }
     await sql("commit");

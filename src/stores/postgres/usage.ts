@@ -1,5 +1,5 @@
-/** Sums over calls, in one transaction's snapshot. The statement is every SQL store's (`sql/usage.ts`). */
-import { checkCount, countSql, type Dialect, type PackedUsage, quantiles, usageSql } from "../sql/usage.ts";
+/** Sums over calls, and the deletion of old ones. The statement is every SQL store's (`sql/usage.ts`). */
+import { checkCount, countSql, type Dialect, type PackedUsage, quantiles, tenantsSql, usageSql } from "../sql/usage.ts";
 import type { UsageQuery } from "../store.ts";
 import type { Database } from "./database.ts";
 import { restored, storable } from "./text.ts";
@@ -16,6 +16,17 @@ export class UsageReads {
       sum: (column) => `least(coalesce(sum(${column}), 0), ${Number.MAX_SAFE_INTEGER})::bigint`,
       quantiles: (column) => `to_json(percentile_disc(array[${quantiles}]) within group (order by ${column}))::text`,
     };
+  }
+
+  /** At most `limit`; how many were deleted. */
+  async purgeCalls(before: number, limit: number): Promise<number> {
+    const { table } = this.#dialect;
+    const deleted = await this.#database.query(
+      `delete from ${table} where ctid = any(array(
+         ${tenantsSql(table)} select c.ctid from tenants t join ${table} c on c.tenant = t.tenant where c.at < $1 limit $2)) returning 1`,
+      [before, limit],
+    );
+    return deleted.length;
   }
 
   async usage({ tenant, user, ...rest }: UsageQuery): Promise<PackedUsage[]> {

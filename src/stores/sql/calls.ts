@@ -22,11 +22,16 @@ export interface Calls {
   turns(run: string, after: number, limit: number): TurnRow[];
   facts(run: string, after: number, limit: number): PackedFacts[];
   meters(): PackedMeter[];
+  setOverride(override: PackedOverride): void;
+  /** In the order of their positions. */
+  overrides(position: number): [position: number, ...PackedOverride][];
   usage(query: UsageQuery): PackedUsage[];
   purgeMeters(keys: readonly string[]): number;
   putAgent(hash: string, json: string): void;
   getAgent(hash: string): string | null;
   purge(before: number, now: number, limit: number): number;
+  /** At most `limit` calls that ended before `before`; how many. */
+  purgeCalls(before: number, limit: number): number;
   /** Of runs that go on, and of the meters. */
   reconcile(): Correction[];
   /** Of at most `limit` runs that ended after `after`. */
@@ -58,6 +63,15 @@ export type PackedPage = { readonly rows: PackedRecord[]; readonly next: number 
 export type PackedFacts = [lastSeq: number, facts: string];
 
 export type PackedMeter = [key: string, level: string, limitNano: number, spentNano: number, heldNano: number, counts: string | null];
+
+export type PackedOverride = [
+  subject: string,
+  limitNano: number | null,
+  limitTokens: number | null,
+  limitCalls: number | null,
+  by: string,
+  at: number,
+];
 
 export type EndedCursor = readonly [finishedAt: number, position: number];
 /** `next`: after which the next page begins; null after the last. */

@@ -5,6 +5,7 @@
 import type { Json } from "../../protocol/json.ts";
 import { damaged } from "../damage.ts";
 import type { Counts, FactRow, MessageResult, RunRecord, Store } from "../store.ts";
+import { amount } from "./amount.ts";
 import type { Calls, EndedCursor, EndedPage } from "./calls.ts";
 import { factSeparator, messageValue, type PackedRecord, pack, record } from "./packed.ts";
 import { usageOf } from "./usage.ts";
@@ -13,6 +14,7 @@ import { usageOf } from "./usage.ts";
 export type Call = <M extends keyof Calls>(method: M, ...args: Parameters<Calls[M]>) => Promise<ReturnType<Calls[M]>>;
 
 const purgedAtOnce = 200;
+const callsPurgedAtOnce = 2_000;
 const comparedAtOnce = 1_000;
 
 export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
@@ -71,6 +73,26 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
         ...(counts !== null && { counts: JSON.parse(counts) as Counts }),
       })),
 
+    setOverride: async ({ subject, limitNano, limitTokens, limitCalls, by, at }) => {
+      const limits = [limitNano, limitTokens, limitCalls].map((limit) => (limit === undefined ? null : amount("limit", limit, subject)));
+      const [nano = null, tokens = null, calls = null] = limits;
+      await call("setOverride", [subject, nano, tokens, calls, by, at]);
+    },
+    async overrides(position) {
+      const rows = await call("overrides", position);
+      return {
+        rows: rows.map(([, subject, nano, tokens, calls, by, at]) => ({
+          subject,
+          ...(nano !== null && { limitNano: nano }),
+          ...(tokens !== null && { limitTokens: tokens }),
+          ...(calls !== null && { limitCalls: calls }),
+          by,
+          at,
+        })),
+        position: rows.at(-1)?.[0] ?? position,
+      };
+    },
+
     usage: async (query) => usageOf(await call("usage", query)),
 
     purgeMeters: (keys) => call("purgeMeters", keys),
@@ -78,6 +100,7 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
     putAgent: (hash, json) => call("putAgent", hash, json),
     getAgent: (hash) => call("getAgent", hash),
     async purge(before, now) {
+      while ((await call("purgeCalls", before, callsPurgedAtOnce)) === callsPurgedAtOnce);
       let total = 0;
       for (;;) {
         const purged = await call("purge", before, now, purgedAtOnce);

@@ -13,6 +13,7 @@ import type {
   PackedFacts,
   PackedMessageResult,
   PackedMeter,
+  PackedOverride,
   PackedPage,
 } from "../sql/calls.ts";
 import { type FencedEntry, isCurrent } from "../sql/fence.ts";
@@ -22,6 +23,7 @@ import type { Correction, EntryResult, ListQuery, TurnRow, UsageQuery } from "..
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import type { RunRow } from "./live-runs.ts";
+import { Overrides } from "./overrides.ts";
 import { Ownership } from "./ownership.ts";
 import { Reads } from "./reads.ts";
 import { Reconciler } from "./reconciler.ts";
@@ -38,6 +40,7 @@ export class SqliteCore implements Calls {
   readonly #ownership: Ownership;
   readonly #reads: Reads;
   readonly #usage: UsageReads;
+  readonly #overrides: Overrides;
   readonly #reconciler: Reconciler;
   #closed = false;
 
@@ -51,6 +54,7 @@ export class SqliteCore implements Calls {
     this.#ownership = new Ownership(this.#db, transaction, () => this.#writer.forget());
     this.#reads = new Reads(this.#db, transaction);
     this.#usage = new UsageReads(this.#db);
+    this.#overrides = new Overrides(this.#db);
     this.#reconciler = new Reconciler(this.#db, transaction, () => this.#writer.forget());
   }
 
@@ -111,6 +115,12 @@ export class SqliteCore implements Calls {
   meters(): PackedMeter[] {
     return this.#do("meters", () => this.#reads.meters());
   }
+  setOverride(override: PackedOverride): void {
+    this.#do("setOverride", () => this.#overrides.set(override));
+  }
+  overrides(position: number): [position: number, ...PackedOverride][] {
+    return this.#do("overrides", () => this.#overrides.after(position));
+  }
   usage(query: UsageQuery): PackedUsage[] {
     return this.#do("usage", () => this.#usage.usage(query));
   }
@@ -129,6 +139,9 @@ export class SqliteCore implements Calls {
       this.#ownership.forgetIdle(before);
       return purged;
     });
+  }
+  purgeCalls(before: number, limit: number): number {
+    return this.#do("purge", () => this.#reads.purgeCalls(before, limit));
   }
 
   reconcile(): Correction[] {

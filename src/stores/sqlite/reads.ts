@@ -2,6 +2,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { PackedFacts, PackedMeter, PackedPage } from "../sql/calls.ts";
 import type { PackedRecord } from "../sql/packed.ts";
+import { tenantsSql } from "../sql/usage.ts";
 import type { ListQuery, TurnRow } from "../store.ts";
 import { isStoreFailure } from "./errors.ts";
 import { type Query, query, recordColumns, recordTables } from "./schema.ts";
@@ -32,6 +33,7 @@ export class Reads {
   readonly #old: Query<[position: number]>;
   readonly #deletes: readonly StatementSync[];
   readonly #deleteKeys: StatementSync;
+  readonly #deleteCalls: StatementSync;
 
   constructor(db: DatabaseSync, transaction: Transaction) {
     this.#db = db;
@@ -49,10 +51,12 @@ export class Reads {
     this.#putAgent = db.prepare("insert into agents (hash, json) values (?, ?) on conflict (hash) do nothing");
     this.#getAgent = query(db, "select json from agents where hash = ?");
     this.#old = query(db, "select position from runs where finished_at is not null and finished_at < ? order by finished_at limit ?");
-    this.#deletes = ["turns where run", "calls where run", "inbox where run", "runs where position"].map((rows) =>
-      db.prepare(`delete from ${rows} = ?`),
-    );
+    this.#deletes = ["turns where run", "inbox where run", "runs where position"].map((rows) => db.prepare(`delete from ${rows} = ?`));
     this.#deleteKeys = db.prepare("delete from idempotency where expires_at <= ?");
+    this.#deleteCalls = db.prepare(
+      `delete from calls where (tenant, at, run, ordinal) in (
+         ${tenantsSql("calls")} select tenant, at, run, ordinal from tenants join calls using (tenant) where at < ? limit ?)`,
+    );
   }
 
   get(run: string): PackedRecord | null {
@@ -141,6 +145,11 @@ export class Reads {
 
   getAgent(hash: string): string | null {
     return this.#getAgent.get(hash)?.[0] ?? null;
+  }
+
+  /** At most `limit` in one transaction. How many were deleted. */
+  purgeCalls(before: number, limit: number): number {
+    return this.#transaction.run(() => Number(this.#deleteCalls.run(before, limit).changes));
   }
 
   /** At most `limit` runs in one transaction, so that turns wait for milliseconds only. How many were deleted; fewer than `limit`: that was all. */

@@ -9,8 +9,8 @@
  *     `seq` is that of the run's last fact after the turn.
  *  3. `runs` holds what does not change each turn. `wake_at` is set only on runs without an owner that somebody should claim: 0 at once,
  *     else when their earliest timer is due.
- *  4. `calls` is one row a call, with the columns of its run that usage groups by, so that a sum over calls reads one table. It goes with
- *     its run.
+ *  4. `calls` is one row a call, with the columns of its run that usage groups by. It is clustered by tenant and time and has no index:
+ *     a sum reads one range, and a call dirties one page.
  *  5. `finished_at is null` means unfinished; of one session's unfinished runs the first may go, the others are queued (epoch 0).
  */
 import { existsSync, mkdirSync } from "node:fs";
@@ -108,7 +108,7 @@ create table agents (hash text primary key, json text not null) without rowid;
 `;
 
 /** Since version 4. */
-const callTables = `
+const newTables = `
 create table calls (
   run integer not null,
   ordinal integer not null,
@@ -136,10 +136,18 @@ create table calls (
   finish text not null,
   error text,
   ttft_ms integer,
-  duration_ms integer
+  duration_ms integer,
+  primary key (tenant, at, run, ordinal)
+) without rowid;
+create table overrides (
+  position integer primary key autoincrement,
+  subject text not null unique,
+  limit_nano integer,
+  limit_tokens integer,
+  limit_calls integer,
+  changed_by text not null,
+  changed_at integer not null
 );
-create unique index calls_of_run on calls (run, ordinal);
-create index calls_of_tenant on calls (tenant, at);
 `;
 
 /** Opens the file, making folder and tables where they are missing. Throws `unavailable`; not retryable when the file is of a newer version. */
@@ -206,12 +214,12 @@ function migrate(db: DatabaseSync, path: string): void {
         `the store "${path}" has schema version ${found}, and this release reads up to ${schemaVersion}: update Escapement or use another file`,
         { retryable: false, details: { reason: "store", schema_version: found, supported: schemaVersion } },
       );
-    if (found === 0) db.exec(`${tables} ${callTables}`);
+    if (found === 0) db.exec(`${tables} ${newTables}`);
     // Meters count tokens and calls since version 2: JSON of `Counts`, null where only money is limited.
     if (found === 1) db.exec("alter table meters add column counts text");
     // The reconciler's, since version 3.
     if (found === 1 || found === 2) db.exec("create index runs_unfinished on runs (position) where finished_at is null");
-    if (found > 0) db.exec(`alter table runs add column key text; ${callTables}`);
+    if (found > 0) db.exec(`alter table runs add column key text; ${newTables}`);
     db.exec(`pragma user_version = ${schemaVersion}`);
     db.exec("commit");
   } catch (error) {

@@ -172,13 +172,13 @@ export const usageContract = (make: MakePlace): void => {
       expect((await w.store.usage(all())).total.inputTokens).toBe(Number.MAX_SAFE_INTEGER);
     });
 
-    it("forgets the calls of runs that are purged, and no others", async () => {
+    it("forgets the calls that ended before the time of a purge, of every tenant, and no others", async () => {
       const w = await world(make);
-      await ran(w, "r1", [called(1, 1)]);
-      await w.commit("accepted", accept("r2"));
-      await w.commit("written", turn("r2", 1, { asks: [call(1, 30)] }), turn("r2", 2, { closes: [close(1, 30)], calls: [called(1, 30)] }));
-      expect(await w.store.purge(t0 + hour, t0)).toBe(1);
-      expect((await w.store.usage(all())).total).toMatchObject({ calls: 1, costNano: 30 });
+      for (const tenant of ["acme", "b", "c"])
+        await ran(w, `of-${tenant}`, [called(1, 1, { endedAt: t0 - 1 }), called(2, 30, { endedAt: t0 })], { tenant });
+      expect(await w.store.purge(t0, t0)).toBe(0);
+      for (const tenant of ["acme", "b", "c"])
+        expect((await w.store.usage(all({ tenant }))).total).toMatchObject({ calls: 1, costNano: 30 });
     });
   });
 };
