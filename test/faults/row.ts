@@ -41,7 +41,7 @@ const repeats = Number(process.env.FAULTS_REPEAT ?? 1);
 
 /** `play` injects the fault and checks what the row asks for; it gives what was seen, in a few words. */
 export function row(id: string, fault: string, options: RowOptions, play: (world: FaultWorld) => Promise<string>): void {
-  test(`${id} ${fault}`, { timeout: 120_000 }, async ({ task }) => {
+  test(`${id} ${fault}`, { timeout: 120_000 * repeats }, async ({ task }) => {
     const report: RowReport = { id, fault, injected: options.injected, passed: [], failed: [] };
     task.meta.fault = report;
     const times = Math.min(repeats, options.repeat ?? repeats);

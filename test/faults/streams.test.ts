@@ -68,6 +68,9 @@ row(
   { injected: "2 tokens, then the last chunk and FIN; also all tokens without finish_reason", ...choices },
   async (world) => {
     await afterCut(world, { text: words, cut: { after: 2, by: "end" } });
+    // Among good answers: the breaker is not the subject.
+    world.heal();
+    await world.runs("alone", 10);
     world.answers("primary", [{ text: words, cut: { after: 4, by: "end" } }]);
     const { run } = await world.run("alone");
     expect(run).toMatchObject({ status: "failed", error: { code: "interrupted" } });
