@@ -135,7 +135,7 @@ export async function resolveConfig(
       origins: [...(config.server?.origins ?? []), ...server.origins],
       apiKeys: server.apiKeys,
     },
-    ...observationOf(config, withServers(secrets, server, store), { cwd, env }),
+    ...observationOf(config, withServers(secrets, server, [env.DATABASE_URL, "url" in store ? store.url : undefined]), { cwd, env }),
     ...(server.redisURL && { redisURL: server.redisURL }),
     cache: cacheSettings(config.cache ?? {}, { ...server, cwd, env, store, data }),
   };
@@ -163,9 +163,9 @@ const cap = (microusd: number | undefined, tokens: number | undefined, calls: nu
 function withServers(
   secrets: Set<string>,
   { apiKeys, redisURL }: ReturnType<typeof serverOf>,
-  store: ResolvedConfig["store"],
+  databases: readonly (string | undefined)[],
 ): Set<string> {
-  for (const secret of [...apiKeys, "url" in store ? store.url : undefined, redisURL]) if (secret !== undefined) secrets.add(secret);
+  for (const secret of [...apiKeys, ...databases, redisURL]) if (secret) secrets.add(secret);
   return secrets;
 }
 
