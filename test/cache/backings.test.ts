@@ -30,8 +30,8 @@ function folder(): string {
 const file = (path = join(folder(), "cache.db"), more: Partial<SqliteBackingOptions> = {}) =>
   closing(sqliteBacking(path, { now, ...more }));
 /** Redis' own clock decides what is over, so its entries live from now on. */
-const redis = async (server: RedisServer, onError?: (message: string) => void) =>
-  closing(await redisBacking(server.url, { now, timeoutMs: 5_000, ...(onError && { onError }) }));
+const redis = async (server: RedisServer, onError?: (message: string) => void, timeoutMs = 5_000) =>
+  closing(await redisBacking(server.url, { now, timeoutMs, ...(onError && { onError }) }));
 const keepUntil = Date.now() + 3_600_000;
 
 const backings: { name: string; pair: () => Promise<[CacheBacking, CacheBacking]> }[] = [
@@ -202,8 +202,10 @@ describe("redis", () => {
     await expect(early.get("a")).rejects.toThrow();
     await server.restart();
     await until("the connection", async () => (await early.mark().catch(() => null)) !== null);
-    await server.admin.client("PAUSE", 500);
-    await expect(early.get("a")).rejects.toThrow();
+    const hurried = await redis(server, undefined, 200);
+    await until("the hurried connection", async () => (await hurried.mark().catch(() => null)) !== null);
+    await server.admin.client("PAUSE", 2_000);
+    await expect(hurried.get("a")).rejects.toThrow();
   });
 
   test("after FLUSHALL, an evicted entry and an evicted mark there are misses alone (S23)", async () => {
