@@ -127,7 +127,8 @@ test("a stopped call gives its slot back, whether it streams or waits", async ()
   for (let i = 0; i < 3; i++) endless.push((await post(url, { input: "endless" }, { prefer: "respond-async" })).body.id);
   await until("the call", () => (provider.book.entries[0]?.textTokensSent ?? 0) > 0);
   const next = post(url);
-  for (const id of endless) await runtime.cancel(id, { caller });
+  // Those that wait first: the one that streams would give its slot to them.
+  for (const id of endless.toReversed()) await runtime.cancel(id, { caller });
   expect((await next).body).toMatchObject({ status: "done", output: "Hello." });
   expect(provider.book.entries).toHaveLength(2);
 });
