@@ -65,11 +65,11 @@ test("every yes with how the budgets stood, every retry and fallback with the pr
   expect(said({ data })).toEqual([
     expect.stringMatching(/^accepted: at worst \d+ calls, \d+ tool calls and [\d,.]+ µ\$$/),
     "granted: call c0 of m (main, attempt 1): hold 100 µ$, run 0 µ$ of 10,000 µ$ used, user 0 µ$ of 1,000 µ$ and 0 of 5 calls used, system 0 of 1,000,000 tokens used",
-    expect.stringMatching(/^retried: again in 250 ms, as attempt 2: provider_unavailable, it answered 503: busy \(status 503\)$/),
+    expect.stringMatching(/^retried: again in 250 ms, as attempt 2: provider_unavailable, it answered 503: busy\. .*\(status 503\)$/),
     expect.stringMatching(
       /^granted: call c2 of m \(main, attempt 2\): hold 100 µ\$, run 0 µ\$ of 10,000 µ\$ used, user 0 µ\$ of 1,000 µ\$ and 1 of 5 calls used/,
     ),
-    "fell_back: from main to cheap: provider_unavailable, it answered 503: busy (status 503)",
+    expect.stringMatching(/^fell_back: from main to cheap: provider_unavailable, it answered 503: busy\. .*\(status 503\)$/),
     expect.stringMatching(/^granted: call c3 of c \(cheap, attempt 3\)/),
     "ended: done",
   ]);
