@@ -20,5 +20,6 @@ test("a fifth of the primary's answers broken before their first byte: all are a
   expect(broken / calls).toBeGreaterThan(0.1);
   expect(lostOf(tally), JSON.stringify(tally.lost)).toBe(0);
   expect(tally.by.first).toBeGreaterThan(200);
-  expect(retries).toBeLessThanOrEqual(Math.max(20, 0.1 * calls));
+  // The share holds in each window, where the first 10 are always allowed.
+  expect(retries).toBeLessThanOrEqual(0.1 * calls + 10);
 });
