@@ -27,7 +27,7 @@ test(`${seeds} histories with crashes, zombies and outages keep every promise`, 
 const mutations: readonly [Mutation, seeds: number, least: number][] = [
   ["publish-early", 20, 20],
   ["start-early", 30, 10],
-  ["no-fence", 300, 2],
+  ["no-fence", 600, 2],
 ];
 
 for (const [mutation, of, least] of mutations) {
