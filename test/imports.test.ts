@@ -29,7 +29,15 @@ const rules: Record<string, readonly string[]> = {
   "machines/": ["machines/", "src/protocol/", "xstate"],
   "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
   "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
-  "src/alerts/": ["src/alerts/", "src/protocol/", "src/money/budgets.ts", "type:src/", "standardwebhooks", "node:"],
+  "src/alerts/": [
+    "src/alerts/",
+    "src/protocol/",
+    "src/money/budgets.ts",
+    "src/limits/sliding-sum.ts",
+    "type:src/",
+    "standardwebhooks",
+    "node:",
+  ],
   "src/safety/": ["src/safety/", "type:src/protocol/", "node:", "src/protocol/"],
   "src/providers/": [
     "src/providers/",

@@ -6,6 +6,7 @@
  *  2. One alert a cause and cooldown, and one when it is over.
  *  3. A mean is held against what it is the mean of only once a day of it was seen: a young process has no baseline.
  */
+import { SlidingSum } from "../limits/sliding-sum.ts";
 import { isOver } from "../money/budgets.ts";
 import type { CommittedTurn, Observer, ProcessEvent } from "../observe/observer.ts";
 import type { Alert, AlertKind } from "../protocol/alert.ts";
@@ -15,7 +16,6 @@ import type { Redaction } from "../safety/redaction.ts";
 import type { MeterState } from "../stores/store.ts";
 import { Causes } from "./causes.ts";
 import type { AlertRules } from "./rules.ts";
-import { SlidingSum } from "./sliding-sum.ts";
 
 export type AlertListener = (alert: Alert) => void;
 

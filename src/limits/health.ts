@@ -4,6 +4,7 @@
  */
 import { type Actor, createActor } from "xstate";
 import { type BreakerInput, breakerDefaults, breakerMachine } from "../../machines/breaker.ts";
+import { SlidingSum } from "./sliding-sum.ts";
 
 export type BreakerState = "closed" | "open" | "probing";
 export type BreakerChange = { readonly key: string; readonly state: BreakerState };
@@ -13,30 +14,21 @@ const slices = 12;
 
 class Circuit {
   readonly actor: Actor<typeof breakerMachine>;
-  private readonly calls = new Uint32Array(slices);
-  private readonly failures = new Uint32Array(slices);
-  private readonly sliceMs: number;
-  private slice = -1;
+  private readonly calls: SlidingSum;
+  private readonly failures: SlidingSum;
 
   constructor(input: BreakerInput) {
-    this.sliceMs = input.windowMs / slices;
+    this.calls = new SlidingSum(input.windowMs / slices, slices);
+    this.failures = new SlidingSum(input.windowMs / slices, slices);
     this.actor = createActor(breakerMachine, { input });
     this.actor.start();
   }
 
   count(at: number, failed: boolean): { calls: number; failures: number } {
-    const now = Math.floor(at / this.sliceMs);
-    // Slices that passed without a call are empty.
-    for (let i = Math.max(this.slice + 1, now - slices + 1); i <= now; i++) {
-      this.calls[i % slices] = 0;
-      this.failures[i % slices] = 0;
-    }
-    this.slice = now;
-    const i = now % slices;
-    this.calls[i] = (this.calls[i] ?? 0) + 1;
-    if (failed) this.failures[i] = (this.failures[i] ?? 0) + 1;
-    const sum = (counts: Uint32Array): number => counts.reduce((a, b) => a + b, 0);
-    return failed ? { calls: sum(this.calls), failures: sum(this.failures) } : { calls: 0, failures: 0 };
+    this.calls.add(at, 1);
+    if (!failed) return { calls: 0, failures: 0 };
+    this.failures.add(at, 1);
+    return { calls: this.calls.sum(at), failures: this.failures.sum(at) };
   }
 }
 
