@@ -7,6 +7,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { Hit, LookupInput, LookupOutput, RememberInput } from "../../machines/work.ts";
+import type { CacheCounts } from "../protocol/cache-counts.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Performing, Reporter, Work } from "../runtime/interpreter.ts";
 import type { CacheEntry, Purge } from "./cache.ts";
@@ -14,24 +15,8 @@ import type { ExactCache } from "./exact.ts";
 import { type AnswerKey, keyOf } from "./key.ts";
 import { replay } from "./replay.ts";
 import type { SemanticCache } from "./semantic.ts";
-import { Shadow, type ShadowCounts, type ShadowJudge } from "./shadow.ts";
+import { Shadow, type ShadowJudge } from "./shadow.ts";
 import { SingleFlight, type Start } from "./single-flight.ts";
-
-export type CacheCounts = {
-  /** Look-ups by how they ended. */
-  readonly exact: number;
-  readonly semantic: number;
-  /** Given, too old, because no model answered. */
-  readonly stale: number;
-  readonly missed: number;
-  readonly kept: number;
-  /** Calls that shared another one's. */
-  readonly shared: number;
-  /** Of the semantic cache in shadow mode; `false_hit_rate` is null until one was judged. */
-  readonly shadow: ShadowCounts & { readonly false_hit_rate: number | null };
-  /** What the embedder was asked; its cost is charged to no run. */
-  readonly embedder: { readonly tokens: number; readonly cost_microusd: number; readonly failures: number };
-};
 
 export type AnswersOptions = {
   readonly exact: ExactCache;

@@ -5,8 +5,10 @@
  * Without a judge two answers agree when they are the same, or when they hold the same numbers and an embedder finds them alike. That is
  * an estimate: two answers in other words may disagree here and be both right, so the rate tends to be too high.
  */
+
 import { LRUCache } from "lru-cache";
 import { cosine } from "../embeddings/embedder.ts";
+import type { CacheCounts } from "../protocol/cache-counts.ts";
 import type { CacheEntry } from "./cache.ts";
 import type { SemanticCache } from "./semantic.ts";
 
@@ -17,13 +19,7 @@ export type ShadowJudge = (shadowed: {
   readonly answer: string;
 }) => boolean | Promise<boolean>;
 
-export type ShadowCounts = {
-  /** Look-ups that would have been served. */
-  readonly hits: number;
-  /** Of those whose own answer came: it agreed with the kept one, or not. */
-  readonly right: number;
-  readonly wrong: number;
-};
+export type ShadowCounts = Omit<CacheCounts["shadow"], "false_hit_rate">;
 
 /** Texts alike by this figure say the same, where their numbers are the same. */
 const alike = 0.8;

@@ -6,7 +6,9 @@
  *     tokens cannot be counted: the ledger bounds what it may spend.
  *  3. Whoever has no user counts as its key, whoever has neither as its tenant: leaving the user out is no way around a limit.
  */
+
 import { type ErrorBody, EscapementError, errorBody } from "../protocol/errors.ts";
+import type { RateLimit } from "../protocol/rate-limit.ts";
 import type { Limiter, Taking, Window } from "./limiter.ts";
 
 export type Plan = {
@@ -30,15 +32,6 @@ export type Limited = {
 
 type Unit = "requests" | "tokens";
 type Named = { readonly name: string; readonly unit: Unit; readonly window: Window };
-
-/** One limit as it stands, as the headers tell it. */
-export type RateLimit = {
-  readonly name: string;
-  readonly limit: number;
-  readonly windowMs: number;
-  readonly remaining: number;
-  readonly resetMs: number;
-};
 
 export type TakenTokens = { settle(usedTokens: number): void } | { readonly error: ErrorBody };
 

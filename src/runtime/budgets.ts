@@ -9,10 +9,11 @@
  */
 import { type BudgetLimits, budgetOf, budgetsAt, metersOf, type Override, type Spender, subjectOf } from "../money/budgets.ts";
 import { type Budget, type BudgetChange, type BudgetLevel, budgetChange, budgetLevels, noSubject } from "../protocol/budget.ts";
+import type { Caller } from "../protocol/caller.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { MeterRef, Store } from "../stores/store.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { type Caller, isOperator } from "./visibility.ts";
+import { isOperator } from "./visibility.ts";
 
 const pollMs = 2_000;
 /** Subjects whose limit was ever set while running (300 bytes each in memory). */

@@ -1,6 +1,7 @@
 /** Features that are closed to some plans (FEATURES B3): said before anything is stored or spent. */
+
+import type { Caller } from "../protocol/caller.ts";
 import { EscapementError } from "../protocol/errors.ts";
-import type { Caller } from "./visibility.ts";
 
 /** By name. A feature that is not named here, or without `plans`, is open to everybody. */
 export type Features = { readonly [name: string]: { readonly plans?: readonly string[] | undefined } };

@@ -1,8 +1,10 @@
 /** `GET /v1/usage` as the runtime answers it: whose calls a caller sees, and the store's sums in the protocol's words. */
+
+import type { Caller } from "../protocol/caller.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import { type Quantiles, type UsageFigures, type UsageQuery, type UsageReport, usageQuery } from "../protocol/usage.ts";
 import type { Store, Usage } from "../stores/store.ts";
-import { type Caller, visibleTo } from "./visibility.ts";
+import { visibleTo } from "./visibility.ts";
 
 const dayMs = 24 * 3_600_000;
 

@@ -1,16 +1,6 @@
 /** Which runs a caller sees: the one rule, for a run and for a list. */
+import type { Caller } from "../protocol/caller.ts";
 import type { RunInfo } from "../stores/store.ts";
-
-/** Who asks. Made at the edge from a token; in process it is the program itself. */
-export type Caller = {
-  readonly tenant: string;
-  readonly user?: string;
-  /** Id of its API key. */
-  readonly key?: string;
-  /** What its user has subscribed to: limits and features go by it. */
-  readonly plan?: string;
-  readonly scopes: readonly string[];
-};
 
 /**
  * Of its own tenant, and without the scope `tenant` of its own user: a caller without a user sees the runs without one. As the filter of

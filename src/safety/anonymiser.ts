@@ -13,6 +13,7 @@
  *  4. Every pattern is bounded, so the time is that of the text's length.
  */
 import type { Json } from "../protocol/json.ts";
+import { luhn } from "./checksums.ts";
 
 const upper = "\\p{Lu}[\\p{L}'’-]{1,40}";
 const named = `${upper}(?: ${upper}){0,2}`;
@@ -177,18 +178,8 @@ function kindOf(value: string, { text, mail, iban, number }: { [form: string]: s
   if (iban !== undefined) return "IBAN";
   if (number === undefined) return "NAME";
   const digits = value.replaceAll(/\D/g, "");
-  if (digits.length >= 13 && digits.length <= 19 && isCard(digits)) return "CARD";
+  if (digits.length >= 13 && digits.length <= 19 && luhn(digits)) return "CARD";
   return /^[+(0]/.test(value) ? "PHONE" : "NUMBER";
-}
-
-/** Luhn's check. */
-function isCard(digits: string): boolean {
-  let sum = 0;
-  for (let i = 0; i < digits.length; i++) {
-    const digit = Number(digits.at(-1 - i)) * (i % 2 === 1 ? 2 : 1);
-    sum += digit > 9 ? digit - 9 : digit;
-  }
-  return sum % 10 === 0;
 }
 
 function mapped(value: Json, of: (text: string) => Json, ofNumber: (number: number) => Json = (number) => number): Json {

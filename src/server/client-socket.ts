@@ -11,6 +11,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
+import type { Caller } from "../protocol/caller.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Ref, ServerFrame } from "../protocol/frames.ts";
 import type { RunStatus } from "../protocol/run.ts";
@@ -21,7 +22,6 @@ import { failure } from "./failure.ts";
 import { FrameRate } from "./frame-rate.ts";
 import { Outbox } from "./outbox.ts";
 import { present } from "./present.ts";
-import type { Caller } from "./runtime.ts";
 import { cancelAbandoned, startRun } from "./start.ts";
 import { Subscription } from "./subscription.ts";
 

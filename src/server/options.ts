@@ -1,6 +1,7 @@
 /** Settings of the server with their defaults. Numbers that the protocol names are its defaults; the others say where they come from. */
+
+import type { Caller } from "../protocol/caller.ts";
 import { type Redaction, redaction } from "../safety/redaction.ts";
-import type { Caller } from "./runtime.ts";
 
 export type Intervals = {
   /** Between two pings of a WebSocket; two unanswered end it. */

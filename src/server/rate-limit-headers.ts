@@ -1,6 +1,7 @@
 /** The headers that tell a limited caller how it stands (draft-ietf-httpapi-ratelimit-headers-11). */
+
+import type { RateLimit } from "../protocol/rate-limit.ts";
 import type { Headers } from "./reply.ts";
-import type { RateLimit } from "./runtime.ts";
 
 export function rateLimitHeaders(limits: readonly RateLimit[]): Headers {
   if (limits.length === 0) return {};

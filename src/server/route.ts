@@ -1,9 +1,9 @@
 /** A route of the HTTP server. The whole table is in `app.ts`, so that a test can hold every route against a rule. */
 import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
+import type { Caller } from "../protocol/caller.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { ServerContext } from "./context.ts";
-import type { Caller } from "./runtime.ts";
 
 /** The bindings are there when our own listener serves, not when the app is embedded. */
 export type RouteRequest = Context<{ Bindings: Partial<HttpBindings> }>;

@@ -4,24 +4,16 @@
  * caller may not see with `not_found`. All of them reject with an `EscapementError`; anything else is a defect and told as `internal`.
  */
 import type { Budget, BudgetChange } from "../protocol/budget.ts";
+import type { CacheCounts } from "../protocol/cache-counts.ts";
+import type { Caller } from "../protocol/caller.ts";
 import type { AnswerBody, RunsQuery, StartBody } from "../protocol/commands.ts";
 import type { Decision } from "../protocol/decision.ts";
 import type { Fact } from "../protocol/events.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
+import type { RateLimit } from "../protocol/rate-limit.ts";
 import type { Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle } from "../protocol/runs.ts";
 import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
-
-/** Who asks. Made at the edge from the token; with auth off it is one local operator. */
-export type Caller = {
-  readonly tenant: string;
-  readonly user?: string;
-  /** Id of its API key. */
-  readonly key?: string;
-  /** What its user has subscribed to. */
-  readonly plan?: string;
-  readonly scopes: readonly string[];
-};
 
 /** An agent as clients see it. Schemas are JSON Schema; `null` where the agent has none. */
 export type AgentDescription = {
@@ -33,27 +25,6 @@ export type AgentDescription = {
   readonly tool_groups: readonly string[];
   /** Names of its tiers, in order of preference. */
   readonly tiers?: readonly string[];
-};
-
-/** What the caches did since the process started. */
-export type CacheCounts = {
-  readonly exact: number;
-  readonly semantic: number;
-  readonly stale: number;
-  readonly missed: number;
-  readonly kept: number;
-  readonly shared: number;
-  readonly shadow: { readonly hits: number; readonly right: number; readonly wrong: number };
-  readonly embedder: { readonly tokens: number; readonly cost_microusd: number; readonly failures: number };
-};
-
-/** One limit of a caller. */
-export type RateLimit = {
-  readonly name: string;
-  readonly limit: number;
-  readonly windowMs: number;
-  readonly remaining: number;
-  readonly resetMs: number;
 };
 
 /** A page of a list. `next` is the cursor of the following page, `null` at the end. */

@@ -9,10 +9,11 @@ import { type Listening, type ListenOptions, listen } from "./listener.ts";
 import { resolveOptions, type ServerOptions } from "./options.ts";
 import type { ServerRuntime } from "./runtime.ts";
 
+export type { Caller } from "../protocol/caller.ts";
 export type { FetchHandler } from "./app.ts";
 export type { Listening, ListenOptions } from "./listener.ts";
 export type { Intervals, ServerLimits, ServerOptions } from "./options.ts";
-export type { AgentDescription, Caller, Health, Page, ServerRuntime } from "./runtime.ts";
+export type { AgentDescription, Health, Page, ServerRuntime } from "./runtime.ts";
 
 export type Server = {
   /** Answers one HTTP request. WebSocket needs {@link Server.listen}. The embedder checks `Host`. */

@@ -1,11 +1,12 @@
 /** What HTTP and WebSocket do alike with a start, after it was decoded. */
+
+import type { Caller } from "../protocol/caller.ts";
 import type { StartBody } from "../protocol/commands.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { RunHandle } from "../protocol/runs.ts";
 import type { ServerContext } from "./context.ts";
 import { retryAfter } from "./options.ts";
 import { present } from "./present.ts";
-import type { Caller } from "./runtime.ts";
 
 /** Rejects with `unavailable` while draining, `forbidden` for a `user` the caller may not name, and with what the runtime refuses. */
 export async function startRun(

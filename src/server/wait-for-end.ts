@@ -3,11 +3,12 @@
  * Returns early when waiting is pointless (the run asks a person, or stays queued) or over (time, client gone, server going down: the
  * run goes on elsewhere, and who waits is told at once where to find it).
  */
+
+import type { Caller } from "../protocol/caller.ts";
 import type { Event } from "../protocol/events.ts";
 import type { Run } from "../protocol/run.ts";
 import type { RunHandle } from "../protocol/runs.ts";
 import type { ServerContext } from "./context.ts";
-import type { Caller } from "./runtime.ts";
 
 /** `parked`: waiting for an answer, or queued. `gone`: nobody is left to answer. */
 export type WaitEnd = "ended" | "parked" | "timeout" | "gone" | "draining";

@@ -2,6 +2,8 @@
  * A runtime whose runs do what a test says, to reach the edges of the server that a real run reaches only by luck: frames in a certain
  * order, readers that block, defects. Only for tests of the edge; whole paths are tested with the real runtime.
  */
+
+import type { Caller } from "../../src/protocol/caller.ts";
 import type { AnswerBody, StartBody } from "../../src/protocol/commands.ts";
 import { parseCursor } from "../../src/protocol/cursor.ts";
 import { EscapementError } from "../../src/protocol/errors.ts";
@@ -9,7 +11,7 @@ import type { Event, Fact } from "../../src/protocol/events.ts";
 import { hasEnded, type Run, type RunStatus } from "../../src/protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle } from "../../src/protocol/runs.ts";
 import { Position } from "../../src/server/position.ts";
-import type { Caller, Health, ServerRuntime } from "../../src/server/runtime.ts";
+import type { Health, ServerRuntime } from "../../src/server/runtime.ts";
 
 const limits = {
   max_steps: 10,
@@ -212,7 +214,7 @@ export class ScriptedRuntime implements ServerRuntime {
   }
 
   cacheCounts() {
-    const shadow = { hits: 2, right: 1, wrong: 1 };
+    const shadow = { hits: 2, right: 1, wrong: 1, false_hit_rate: 0.5 };
     return {
       exact: 5,
       semantic: 0,

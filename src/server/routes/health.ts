@@ -1,8 +1,9 @@
 /** `/livez`, `/readyz`, `/metrics`. */
+
+import type { CacheCounts } from "../../protocol/cache-counts.ts";
 import { errorBody } from "../../protocol/errors.ts";
 import { errorReply, jsonReply } from "../reply.ts";
 import type { Route } from "../route.ts";
-import type { CacheCounts } from "../runtime.ts";
 import { dataHeaders } from "../security-headers.ts";
 import { draining } from "../start.ts";
 
