@@ -92,6 +92,8 @@ export class Call {
   private readonly shown: { readonly text: RedactionStream; readonly reasoning: RedactionStream } | undefined;
   /** All output as it came, while `shown` may hold some of it back: it is what is charged for. */
   private said = "";
+  /** Characters of all output so far: each element would otherwise be summed up anew. */
+  private outputLength = 0;
 
   /** The call, ready to begin; or the error as which it ends without having been made. */
   static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter, onFirst?: () => void): Call | WorkError {
@@ -245,6 +247,7 @@ export class Call {
   private take({ type, text }: Exclude<ProviderElement, ProviderEnd>): void {
     this.onFirst?.();
     this.onFirst = undefined;
+    this.outputLength += text.length;
     if (type === "hidden") {
       this.hidden += text;
       return;
@@ -300,8 +303,7 @@ export class Call {
 
   private isWithinHold(): boolean {
     const { maxTokens } = this.work;
-    const length = this.output.reduce((sum, text) => sum + text.length, 0);
-    return length <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
+    return this.outputLength <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
   }
 
   private ended(end: ProviderEnd): Effect.Effect<Outcome> {

@@ -36,6 +36,13 @@ export function estimate(
   const calls = boundsOf(spec, limits).calls;
   // Each further call may bring an answer, told again, and what is wrong with it: three bytes a character at most.
   const growth = Math.ceil(limits.max_output_tokens * retold) + 3 * maxProblemLength + words;
+  const { judge, route, context } = spec;
+  const labels = Object.entries(route?.classifier?.labels ?? {}).map(([name, label]) => ({ name, ...label }));
+  const beside =
+    (judge ? 3 * judge.criteria.length : 0) +
+    (route?.classifier ? 3 * classifierInstructions(labels).length : 0) +
+    (context?.summarise ? retelling : 0);
+  const messages = messagesOf(input);
   const sized = (tier: TierSpec): TierSpec => {
     const call: CallInput = {
       for: "answer",
@@ -43,16 +50,12 @@ export function estimate(
       attempt: 1,
       retry: false,
       tier: tier.name,
-      messages: messagesOf(input),
+      messages,
       ...(spec.outputSchema !== undefined && { structured: true }),
     };
-    const judged = spec.judge ? 3 * spec.judge.criteria.length : 0;
-    const { classifier } = spec.route ?? {};
-    const labels = Object.entries(classifier?.labels ?? {}).map(([name, label]) => ({ name, ...label }));
-    const classified = classifier ? 3 * classifierInstructions(labels).length : 0;
     const asked = worstOfCall(call, spec, tier, providers);
     if (!asked) return tier;
-    const most = asked.inputTokens + judged + classified + (spec.context?.summarise ? retelling : 0) + Math.max(0, calls - 1) * growth;
+    const most = asked.inputTokens + beside + Math.max(0, calls - 1) * growth;
     return { ...tier, contextTokens: Math.min(tier.contextTokens ?? assumedContextTokens, most) };
   };
   const sizedTiers = new Map(tiersOf(spec).map((tier) => [tier.name, sized(tier)]));

@@ -14,7 +14,16 @@ import type { Message } from "../protocol/messages.ts";
 import { hasEnded } from "../protocol/run.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import { isDamage } from "../stores/damage.ts";
-import type { AcceptEntry, EntryResult, Idempotency, InboxMessage, RunInfo, RunRecord, Store } from "../stores/store.ts";
+import {
+  type AcceptEntry,
+  type EntryResult,
+  type Idempotency,
+  type InboxMessage,
+  noProgress,
+  type RunInfo,
+  type RunRecord,
+  type Store,
+} from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
 import { withInput } from "./instructions.ts";
@@ -475,18 +484,8 @@ const newRecord = (id: string, info: RunInfo, epoch: number, isInherited: boolea
   id,
   info,
   epoch,
-  progress: isInherited ? { ...emptyProgress, sensitive: true } : emptyProgress,
+  progress: isInherited ? { ...noProgress, sensitive: true } : noProgress,
   spentNano: 0,
   limitNano: limitNano(info),
   status: "running",
 });
-
-export const emptyProgress = {
-  steps: 0,
-  calls: 0,
-  toolCalls: 0,
-  inputTokens: 0,
-  cachedTokens: 0,
-  outputTokens: 0,
-  estimated: false,
-} as const;

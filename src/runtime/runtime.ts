@@ -201,7 +201,7 @@ export class Runtime implements Runs {
     await runtime.host.open();
     runtime.purge();
     // Work need not wait for it; the store says how it is well enough.
-    runtime.reconcile(runtime.scheduler.now() - purgeEveryMs).catch((error) => options.onError?.(`holds could not be compared: ${error}`));
+    runtime.reconcile(runtime.scheduler.now() - purgeEveryMs).catch((error) => runtime.onError?.(`holds could not be compared: ${error}`));
     await runtime.testLimiter();
     return runtime;
   }
@@ -595,7 +595,7 @@ export class Runtime implements Runs {
   /** What runs and meters hold is compared with what open asks hold, and corrected: see `Store.reconcile`. `onError` is told of each. */
   async reconcile(endedSince = 0): Promise<readonly Correction[]> {
     const corrections = await this.store.reconcile(endedSince);
-    for (const one of corrections) this.options.onError?.(correctionWords(one), one.of === "run" ? one.id : undefined);
+    for (const one of corrections) this.onError?.(correctionWords(one), one.of === "run" ? one.id : undefined);
     return corrections;
   }
 
@@ -665,11 +665,7 @@ export class Runtime implements Runs {
 
   /** What a start body asks for, once everything that can be wrong with it was said. */
   private checkedStart(body: StartBody): { readonly defined: KnownAgent; readonly input: Json; readonly limits: Limits } {
-    const defined = this.agentsByName.get(body.agent);
-    if (!defined)
-      throw new EscapementError("not_found", `there is no agent "${body.agent}"; there are ${[...this.agentsByName.keys()].join(", ")}`, {
-        details: { path: "agent" },
-      });
+    const defined = this.defined(body.agent, { details: { path: "agent" } });
     // A copy as JSON: what the caller goes on to change is not what was accepted. A string cannot change.
     const input: Json = typeof body.input === "string" ? body.input : (JSON.parse(JSON.stringify(body.input ?? null)) as Json);
     this.checkInput(defined, input);
@@ -737,10 +733,10 @@ export class Runtime implements Runs {
     else if (!isVisible(owned.info, caller)) throw notFound(run);
   }
 
-  private defined(agent: string): KnownAgent {
+  private defined(agent: string, more?: { readonly details: { readonly path: string } }): KnownAgent {
     const defined = this.agentsByName.get(agent);
     if (!defined)
-      throw new EscapementError("not_found", `there is no agent "${agent}"; there are ${[...this.agentsByName.keys()].join(", ")}`);
+      throw new EscapementError("not_found", `there is no agent "${agent}"; there are ${[...this.agentsByName.keys()].join(", ")}`, more);
     return defined;
   }
 

@@ -66,6 +66,17 @@ export type RunProgress = {
   readonly history?: Json;
 };
 
+/** What a run has done before its first turn. */
+export const noProgress: RunProgress = {
+  steps: 0,
+  calls: 0,
+  toolCalls: 0,
+  inputTokens: 0,
+  cachedTokens: 0,
+  outputTokens: 0,
+  estimated: false,
+};
+
 /** Work that was asked for and has no outcome yet. */
 export type OpenAsk = {
   readonly ordinal: number;

@@ -11,7 +11,7 @@ import { type FencedEntry, isCurrent } from "../sql/fence.ts";
 import { limit, type Meter, type Meters, newMeter } from "../sql/meter.ts";
 import type { PackedAccept, PackedCall, PackedEntry, PackedTurn } from "../sql/packed.ts";
 import { answerAgain } from "../sql/repeat.ts";
-import { earliestDue, noneOpen, noProgress, takeTurn } from "../sql/turn.ts";
+import { earliestDue, noneOpen, progressBefore, takeTurn } from "../sql/turn.ts";
 import type { EntryResult, Idempotency, MeterRef } from "../store.ts";
 import { type BatchRun, keyName, type Loaded, sessionName, turnName } from "./loaded.ts";
 import { storable, storableOrNull } from "./text.ts";
@@ -130,7 +130,7 @@ export class Batch implements Meters {
     this.loaded.runs.set(run, row);
     this.accepted.push({ entry, row });
     waiting.push({ id: run, epoch });
-    this.#write(row, { at: 0, hash: "", open: noneOpen, progress: noProgress, body: entry.info, facts: `[${entry.facts}]` });
+    this.#write(row, { at: 0, hash: "", open: noneOpen, progress: progressBefore, body: entry.info, facts: `[${entry.facts}]` });
     if (idempotency && keyed) {
       this.keys.set(keyed, { ...idempotency, run, isNew: this.keys.get(keyed)?.isNew ?? key === undefined });
       this.loaded.keys.set(keyed, { run, bodyHash: idempotency.bodyHash, expiresAt: idempotency.expiresAt });

@@ -7,7 +7,7 @@
  */
 import { decide } from "../../money/budget.ts";
 import { hasEnded, type RunStatus } from "../../protocol/run.ts";
-import { type AskEntry, type Close, type Grant, grantFacts, type OpenAsk } from "../store.ts";
+import { type AskEntry, type Close, type Grant, grantFacts, noProgress, type OpenAsk } from "../store.ts";
 import { amount } from "./amount.ts";
 import { hold, type Meters, settle } from "./meter.ts";
 import { factSeparator, type PackedTurn } from "./packed.ts";
@@ -109,14 +109,6 @@ export function earliestDue(open: readonly OpenAsk[]): number | null {
   return earliest;
 }
 
-/** What a run has done before its first turn, and its open asks then. */
-export const noProgress = JSON.stringify({
-  steps: 0,
-  calls: 0,
-  toolCalls: 0,
-  inputTokens: 0,
-  cachedTokens: 0,
-  outputTokens: 0,
-  estimated: false,
-});
+/** The two columns of a run before its first turn. */
+export const progressBefore = JSON.stringify(noProgress);
 export const noneOpen = "[]";

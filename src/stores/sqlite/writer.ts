@@ -17,7 +17,7 @@ import { hasEnded } from "../../protocol/run.ts";
 import { amount } from "../sql/amount.ts";
 import type { FencedEntry } from "../sql/fence.ts";
 import { callColumns, type Packed, type PackedAccept, type PackedEntry, type PackedTurn, unpack } from "../sql/packed.ts";
-import { earliestDue, noneOpen, noProgress, takeTurn } from "../sql/turn.ts";
+import { earliestDue, noneOpen, progressBefore, takeTurn } from "../sql/turn.ts";
 import type { EntryResult } from "../store.ts";
 import { isStoreFailure } from "./errors.ts";
 import { Ledger } from "./ledger.ts";
@@ -194,7 +194,7 @@ export class Writer {
     if (changes === 0) return this.#acceptedBefore(entry);
     const position = Number(lastInsertRowid);
     const seq = entry.factCount;
-    this.#insertTurn.run(position, 0, seq, limitNano, 0, 0, 0, "", noneOpen, noProgress, entry.info, `[${entry.facts}]`);
+    this.#insertTurn.run(position, 0, seq, limitNano, 0, 0, 0, "", noneOpen, progressBefore, entry.info, `[${entry.facts}]`);
     if (idempotency) this.#insertKey.run(idempotency.scope, idempotency.key, run, idempotency.bodyHash, idempotency.expiresAt);
     if (!queued)
       this.#live.remember(run, {
