@@ -1,4 +1,5 @@
 /** What is Postgres's own: its schema, its connections, its failures. The contract is `postgres-contract.test.ts`. */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer, connect as dial, type Socket } from "node:net";
 import { join } from "node:path";
@@ -12,6 +13,7 @@ import type { Entry, EntryResult, Store } from "../../src/stores/store.ts";
 import { until } from "../whole-path/until.ts";
 import { accept, call, called, close, end, fact, meter, t0, turn } from "./contract/entries.ts";
 import { sharedPostgres, startPostgres } from "./postgres-server.ts";
+import { refusal } from "./refusal.ts";
 
 let schemas = 0;
 const newSchema = (): string => `own_${process.pid}_${++schemas}`;
@@ -34,15 +36,6 @@ async function connected(url: string, schema: string): Promise<Client> {
   return client;
 }
 
-/** The error that a promise is rejected with; fails the test when it is not ours. */
-async function refusal(promise: Promise<unknown>): Promise<EscapementError> {
-  const error = await promise.then(
-    () => null,
-    (cause: unknown) => cause,
-  );
-  expect(error).toBeInstanceOf(EscapementError);
-  return error as EscapementError;
-}
 const unavailable = { code: "unavailable", retryable: true, details: { reason: "store" } };
 
 /** Commits until the store takes it, as the journal does. */

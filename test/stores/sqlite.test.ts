@@ -14,6 +14,7 @@ import { type SqliteOptions, sqlite, sqliteInThread, storeOfCore } from "../../s
 import type { Store } from "../../src/stores/store.ts";
 import { accept, call, called, close, end, fact, meter, t0, turn } from "./contract/entries.ts";
 import { compareWithModel } from "./contract/model.ts";
+import { refusal } from "./refusal.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "escapement-sqlite-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,15 +27,6 @@ function opened(path: string, options?: SqliteOptions): Store {
   return store;
 }
 
-/** The error that a promise is rejected with; fails the test when it is not ours. */
-async function refusal(promise: Promise<unknown>): Promise<EscapementError> {
-  const error = await promise.then(
-    () => null,
-    (cause: unknown) => cause,
-  );
-  expect(error).toBeInstanceOf(EscapementError);
-  return error as EscapementError;
-}
 const unavailable = (reason: string) => ({ code: "unavailable", retryable: true, details: { reason } });
 
 /** Runs a job of `child.ts`; `heard` is called with each line that it says. */
