@@ -105,6 +105,7 @@ class Flight {
         for (const member of this.#members) member.report.partial(value);
       },
       progress: () => {},
+      data: () => {},
       done: (outcome) => this.#done(outcome),
     });
   }

@@ -43,6 +43,7 @@ export type Reporter = {
   /** The object so far, of a structured answer. */
   partial(value: Json): void;
   progress(message: string, done?: number, total?: number): void;
+  data(name: string, data: Json): void;
 };
 
 export interface Performing {
@@ -128,7 +129,8 @@ function recorded(
 ): Effect.Effect<Outcome> {
   if (!record) return perform(report);
   const progress: Reporter["progress"] = (message, done, total) => report.progress(record.text(String(message)), done, total);
-  return Effect.map(perform({ ...report, progress }), (outcome) => ({ ...outcome, value: record.json(outcome.value) }));
+  const data: Reporter["data"] = (name, value) => report.data(name, record.json(value));
+  return Effect.map(perform({ ...report, progress, data }), (outcome) => ({ ...outcome, value: record.json(outcome.value) }));
 }
 
 /** Work that costs no money. */

@@ -327,7 +327,7 @@ export class OwnedRun {
   private pump(): void {
     while (!this.gone && this.inputs.length > 0 && this.uncommitted < maxAhead && this.undecided === 0 && !this.live.hasEnded) {
       const input = this.inputs.shift() as Input;
-      if ((input.type === "outcome" || input.type === "progress") && !this.live.live.has(input.ordinal)) continue;
+      if ((input.type === "outcome" || input.type === "progress" || input.type === "data") && !this.live.live.has(input.ordinal)) continue;
       try {
         this.take(input);
       } catch (error) {
@@ -358,10 +358,10 @@ export class OwnedRun {
     const settled =
       input.type === "outcome" || (input.type === "message" && input.kind === "answer") ? this.live.live.get(input.ordinal) : undefined;
     if (settled) this.settle(settled, input as Exclude<Input, { type: "start" }>, iso, facts, closes);
-    if (input.type === "progress") {
-      const { ordinal, type: _type, ...said } = input;
+    if (input.type === "progress" || input.type === "data") {
+      const { ordinal, type, ...said } = input;
       const ask = this.live.live.get(ordinal);
-      if (ask) facts.push({ type: "progress", at: iso, actor: ask.path, ...said });
+      if (ask) facts.push({ type, at: iso, actor: ask.path, ...said });
     }
 
     const turn = this.live.turn(input, at);
@@ -709,6 +709,7 @@ export class OwnedRun {
             ...(done !== undefined && { done: Number(done) }),
             ...(total !== undefined && { total: Number(total) }),
           }),
+        data: (name, data) => this.push({ type: "data", ordinal, name: String(name), data }),
       },
     );
   }

@@ -74,5 +74,12 @@ export function journalEntry(record: RunRecord, row: TurnRow, workOf: Map<number
         work: workOf.get(input.ordinal) ?? String(input.ordinal),
         value: { message: input.message, done: input.done, total: input.total },
       };
+    case "data":
+      return {
+        ...entry,
+        kind: "data",
+        work: workOf.get(input.ordinal) ?? String(input.ordinal),
+        value: { name: input.name, data: input.data },
+      };
   }
 }

@@ -24,7 +24,9 @@ export type Input =
   | { readonly type: "message"; readonly nonce: string; readonly kind: "cancel"; readonly value: { readonly reason?: string } }
   | { readonly type: "message"; readonly nonce: string; readonly kind: "answer"; readonly ordinal: number; readonly value: Json }
   /** What a tool says on its way: a fact, nothing that a machine sees. */
-  | { readonly type: "progress"; readonly ordinal: number; readonly message: string; readonly done?: number; readonly total?: number };
+  | { readonly type: "progress"; readonly ordinal: number; readonly message: string; readonly done?: number; readonly total?: number }
+  /** What a tool wants shown: a fact too. */
+  | { readonly type: "data"; readonly ordinal: number; readonly name: string; readonly data: Json };
 
 export type OutcomeInput = {
   readonly type: "outcome";

@@ -852,7 +852,7 @@ export class Runtime implements Runs {
 
 function nameOf(input: Input): string {
   if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;
-  if (input.type === "progress") return `progress of ${input.ordinal}`;
+  if (input.type === "progress" || input.type === "data") return `${input.type} of ${input.ordinal}`;
   return input.type === "message" ? input.kind : input.type;
 }
 

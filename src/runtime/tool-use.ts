@@ -30,6 +30,7 @@ export function performTool(tool: Tool, work: Work, input: Json, report: Reporte
           key: `${work.run}/${work.ask.ordinal}`,
           signal,
           progress: (message, done, total) => report.progress(message, done, total),
+          data: (name, value) => report.data(name, shown(name, value)),
         }),
       catch: (error) => error,
     }).pipe(
@@ -65,6 +66,17 @@ function forModel(result: unknown, bytes: number): ToolOutput {
   const head = new TextDecoder().decode(Buffer.from(text).subarray(0, bytes), { stream: true });
   const content = `${head}\n[cut: the result has ${Buffer.byteLength(text)} bytes, the limit is ${bytes}; ask for less]`;
   return { output: content, content, truncated: true };
+}
+
+/** UTF-8 bytes of what a tool wants shown at once: it is stored with the run. */
+const maxShownBytes = 64 * 1024;
+
+/** A copy as JSON. */
+function shown(name: string, value: Json): Json {
+  const json = JSON.stringify(value ?? null) ?? "null";
+  if (Buffer.byteLength(json) > maxShownBytes)
+    throw new EscapementError("too_large", `"${name}" has ${Buffer.byteLength(json)} bytes, at most ${maxShownBytes} can be shown at once`);
+  return JSON.parse(json) as Json;
 }
 
 /** Whatever was thrown, in words. */

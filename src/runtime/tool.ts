@@ -17,6 +17,8 @@ export type ToolContext = {
   readonly signal: AbortSignal;
   /** Shown to people while the tool works. */
   progress(message: string, done?: number, total?: number): void;
+  /** Something to show beside the answer, as JSON: a `data` event. A citation is `source` with `{id, title, url?, quote?}`. */
+  data(name: string, value: Json): void;
 };
 
 export type ToolOptions<Input extends z.ZodType> = {
@@ -28,6 +30,10 @@ export type ToolOptions<Input extends z.ZodType> = {
   readonly class: ToolClass;
   /** A person must say yes to the exact arguments first. */
   readonly approval?: boolean;
+  /** Its results are text from outside (a page, a document, another server): who has read them may be misled by them. */
+  readonly untrusted?: boolean;
+  /** It changes something outside: after anything untrusted was read it needs a person's yes. All but `pure` tools, by default. */
+  readonly consequential?: boolean;
   /** Milliseconds; 30,000. */
   readonly timeoutMs?: number;
   /** UTF-8 bytes of the result that the model gets; 32 KiB. What is cut is said to the model. */
@@ -40,6 +46,8 @@ export type Tool = {
   readonly description: string;
   readonly class: ToolClass;
   readonly approval: boolean;
+  readonly untrusted: boolean;
+  readonly consequential: boolean;
   readonly timeoutMs: number;
   readonly resultBytes: number;
   /** JSON Schema of the input, as the model gets it. */
@@ -58,6 +66,8 @@ export function tool<Input extends z.ZodType>(options: ToolOptions<Input>): Tool
     description: options.description,
     class: options.class,
     approval: options.approval ?? false,
+    untrusted: options.untrusted ?? false,
+    consequential: options.consequential ?? options.class !== "pure",
     timeoutMs: options.timeoutMs ?? 30_000,
     resultBytes: options.resultBytes ?? 32 * 1024,
     // The schema of a zod type is JSON by construction.

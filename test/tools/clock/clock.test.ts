@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { ToolContext } from "../../../src/runtime/tool.ts";
 import { clock, createClock } from "../../../tools/clock/index.ts";
 
-const context: ToolContext = { run: "run_1", key: "k", signal: new AbortController().signal, progress() {} };
+const context: ToolContext = { run: "run_1", key: "k", signal: new AbortController().signal, progress() {}, data() {} };
 const at = Date.parse("2026-07-31T22:30:05.000Z");
 const tool = createClock(() => at);
 

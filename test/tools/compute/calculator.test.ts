@@ -4,7 +4,7 @@ import type { ToolContext } from "../../../src/runtime/tool.ts";
 import { calculate, ExpressionError } from "../../../tools/compute/expression.ts";
 import { calculator, compute } from "../../../tools/compute/index.ts";
 
-const context: ToolContext = { run: "run_1", key: "k", signal: new AbortController().signal, progress() {} };
+const context: ToolContext = { run: "run_1", key: "k", signal: new AbortController().signal, progress() {}, data() {} };
 const result = (expression: string) => calculate(expression).result;
 
 describe("the tool", () => {
