@@ -97,7 +97,7 @@ function denial({ limits, meters, restarts, supervision = defaultSupervision }: 
     };
   }
   if (asked.depth > limits.max_depth) return over("depth", asked.depth, limits.max_depth, "levels of machines");
-  if (asked.kind === "tool" && meters.tool_calls >= limits.max_tool_calls)
+  if ((asked.kind === "tool" || asked.kind === "delegate") && meters.tool_calls >= limits.max_tool_calls)
     return over("tool_calls", meters.tool_calls, limits.max_tool_calls, "tool calls");
   if (asked.isRestart) {
     const count = recent(restarts, asked.at, supervision.within_ms).length;
@@ -142,7 +142,7 @@ export const supervisorMachine = setup({
       meters: ({ context: { meters } }, { asked: { kind, isStep, isCached, calls = 1 } }: { asked: WorkAsked }) =>
         kind === "call"
           ? { ...meters, calls: meters.calls + (isCached ? 0 : calls), steps: meters.steps + (isStep ? 1 : 0) }
-          : kind === "tool"
+          : kind === "tool" || kind === "delegate"
             ? { ...meters, tool_calls: meters.tool_calls + 1 }
             : meters,
       restarts: ({ context: { restarts, supervision = defaultSupervision } }, { asked: { isRestart, at } }) =>
@@ -169,7 +169,7 @@ export const supervisorMachine = setup({
       enqueue.emit({ type: "work.denied", ordinal: asked.ordinal, error: denied.error });
       if (denied.limit !== undefined) return;
       const { meters } = context;
-      if (asked.kind === "tool") enqueue.assign({ meters: { ...meters, tool_calls: meters.tool_calls + 1 } });
+      if (asked.kind === "tool" || asked.kind === "delegate") enqueue.assign({ meters: { ...meters, tool_calls: meters.tool_calls + 1 } });
       // Its request may ask again, with another tier or a shorter conversation.
       else if (asked.isStep) enqueue.assign({ meters: { ...meters, steps: meters.steps + 1 } });
     }),

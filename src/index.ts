@@ -38,6 +38,7 @@ export { google } from "./providers/google.ts";
 export { openai } from "./providers/openai.ts";
 export { fireworks, groq, litellm, llamaCpp, ollama, tgi, together, vllm } from "./providers/presets.ts";
 export { type Agent, type AgentOptions, agent } from "./runtime/agent.ts";
+export { chain, fanOut, mapReduce, type Pattern, router } from "./runtime/pattern.ts";
 export { Runtime } from "./runtime/runtime.ts";
 export { type Tool, type ToolOptions, tool } from "./runtime/tool.ts";
 export type { Validator } from "./runtime/validator.ts";

@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type { ContextPolicy } from "../../machines/context.ts";
+import type { Plan } from "../../machines/patterns/plan.ts";
 import type { Backoff, Judge } from "../../machines/request-policy.ts";
 import type { Supervision } from "../../machines/supervision.ts";
 import type { Prompt, PromptRef } from "../prompts/prompt.ts";
@@ -12,6 +13,7 @@ import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
 import type { Timeouts } from "../providers/provider.ts";
 import type { Rule } from "../routing/rules.ts";
+import type { Part } from "./pattern.ts";
 import type { ToolClass } from "./tool.ts";
 import type { Validator } from "./validator.ts";
 
@@ -45,8 +47,8 @@ export type AgentOptions = {
   readonly instructions?: string | Prompt;
   /** Tiers of the configuration, in order of preference: the fallback chain. Default: all configured tiers. */
   readonly tiers?: readonly (string | TierUse)[];
-  /** Names of tool groups. Together at most 10 tools. */
-  readonly tools?: readonly string[];
+  /** Names of tool groups, and agents or patterns that it may use as tools. Together at most 10 tools. */
+  readonly tools?: readonly (string | Part)[];
   readonly input?: z.ZodType;
   /** The answer must be an object of this schema. */
   readonly output?: z.ZodType;
@@ -179,6 +181,8 @@ export type AgentToolSpec = {
   readonly schema: Json;
   readonly class: ToolClass;
   readonly approval: boolean;
+  /** It is an agent or a pattern, which is run by the same run. */
+  readonly plan?: Plan | undefined;
 };
 
 /** What of an agent's answers is kept, for whom and how long. See docs/caching.md. */
@@ -252,6 +256,12 @@ export type AgentSpec = {
   readonly sensitive?: true;
   readonly anonymise?: { readonly names: readonly string[] };
   readonly priority?: "batch";
+  /** Of a pattern: what it is made of. */
+  readonly plan?: Plan;
+  /** The agents of its plan, and of tools that are agents, by their path. */
+  readonly parts?: { readonly [path: string]: AgentSpec };
+  /** Chunks of the text that its map-reduce gets, where that is known: for an estimate. */
+  readonly chunks?: number;
 };
 
 export type Agent = AgentOptions & { readonly kind: "agent" };

@@ -6,6 +6,7 @@ import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, routesOf } from "./agent.ts";
 import { hasImages } from "./covered.ts";
 import { inputHash } from "./input-hash.ts";
+import { partOf } from "./parts.ts";
 import { hedgeOf, tierOf } from "./reserve.ts";
 import type { Appraise } from "./run.ts";
 import { lengthProblem } from "./too-long.ts";
@@ -15,18 +16,20 @@ export function appraise(
   spec: AgentSpec,
   sensitive: boolean,
   providers: ReadonlyMap<string, Provider>,
-  toolOf: (name: string) => Tool | undefined,
+  toolOf: (spec: AgentSpec, name: string) => Tool | undefined,
 ): Appraise {
   return (kind, input) => {
+    // What a machine asks for has the input of its kind.
+    const part = partOf(spec, input as never);
     const hash = inputHash(input);
     if (kind === "call") {
-      const problem = callProblem(input as CallInput, spec, sensitive || spec.sensitive === true, providers);
-      return { class: "call", hash, ...(hedgeOf(input as CallInput, spec) && { calls: 2 }), ...(problem && { problem }) };
+      const problem = callProblem(input as CallInput, part, sensitive || spec.sensitive === true || part.sensitive === true, providers);
+      return { class: "call", hash, ...(hedgeOf(input as CallInput, part) && { calls: 2 }), ...(problem && { problem }) };
     }
-    if (kind !== "tool") return { class: kind, hash };
+    if (kind !== "tool" && kind !== "delegate") return { class: kind, hash };
     const use = input as ToolInput;
-    const exposed = spec.tools.find(({ name }) => name === use.name);
-    const problem = toolProblem(use, exposed && toolOf(use.name), spec);
+    const exposed = part.tools.find(({ name }) => name === use.name);
+    const problem = toolProblem(use, exposed && toolOf(part, use.name), part);
     return { class: exposed?.class ?? "pure", hash, ...(problem && { problem }) };
   };
 }
