@@ -41,7 +41,7 @@ export type OutcomeInput = {
 /** What performing work took. Money in nano-dollars, times in ms. */
 export type Account = {
   readonly costNano: number;
-  /** What an answer from a cache would have cost. */
+  /** What an answer from a cache, or a call of another run that it shared, would have cost. */
   readonly savedNano?: number;
   readonly inputTokens: number;
   readonly cachedTokens: number;
