@@ -217,5 +217,6 @@ const nothing = (call?: Outcome["account"], isAnswer = false): NonNullable<Outco
   outputTokens: 0,
   estimated: false,
   model: call?.model ?? "",
+  ...(call?.provider !== undefined && { provider: call.provider }),
   durationMs: call?.durationMs ?? 0,
 });
