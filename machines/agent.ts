@@ -87,7 +87,14 @@ export const agentMachine = setup({
     emitted: {} as Emitted<"limit.hit">,
     children: {} as { request: "request" },
   },
-  actors: { request: requestMachine, tool: toolMachine, sleep },
+  actors: {
+    request: requestMachine,
+    // Its machine holds agents, as tools: found when it is needed.
+    get tool() {
+      return toolMachine;
+    },
+    sleep,
+  },
   guards: {
     endedAs: (_, { output, status }: { output: RequestOutput; status: AnswerStatus }) => output.status === status,
     wantsTools: ({ context }, { output }: { output: RequestOutput }) =>

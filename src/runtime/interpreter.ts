@@ -78,7 +78,7 @@ export function createInterpreter(
           if ("effect" in call) return { stop: run(call.effect, to), account: () => call.account() };
           return free(Effect.succeed({ ok: false, value: call }), to);
         };
-        return cache && work.spec.caching?.singleFlight ? cache.share(work, report, start) : start(report);
+        return cache && work.spec.caching ? cache.perform(work, input, report, start) : start(report);
       }
       if (work.ask.kind === "tool") {
         const { name, input } = work.ask.input;

@@ -34,7 +34,7 @@ import {
   type TurnEntry,
 } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
-import { callRow } from "./call-row.ts";
+import { callRows } from "./call-row.ts";
 import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Outcome, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
@@ -484,7 +484,7 @@ export class OwnedRun {
   private count(ask: Ask, fact: NewFact, account: Account | undefined): void {
     if (ask.kind !== "call") return;
     const fellBack = this.open.get(ask.ordinal)?.fellBack ?? false;
-    this.calls.push(callRow(ask, this.specOf(ask), fact, account, this.info.createdAt + this.lastAt, fellBack));
+    this.calls.push(...callRows(ask, this.specOf(ask), fact, account, this.info.createdAt + this.lastAt, fellBack));
   }
 
   private keepText(ask: AskOf<"call">, text: string): void {

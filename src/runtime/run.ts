@@ -41,15 +41,26 @@ export type OutcomeInput = {
 /** What performing work took. Money in nano-dollars, times in ms. */
 export type Account = {
   readonly costNano: number;
-  /** What an answer from a cache would have cost. */
+  /** What an answer from a cache, or a call of another run that it shared, would have cost. */
   readonly savedNano?: number;
   readonly inputTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
   readonly estimated: boolean;
   readonly model: string;
+  /** Of the route that a call took. */
+  readonly provider?: string;
   readonly durationMs: number;
   readonly ttftMs?: number;
+  /** Of a hedged call that became two: each of them, the first first. The rest is then their sum. */
+  readonly legs?: readonly LegAccount[];
+};
+
+/** What one of the two calls of a hedged one took. `finish` and `error` (a code) are of the one that lost. */
+export type LegAccount = Omit<Account, "legs"> & {
+  readonly tier: string;
+  readonly finish?: "cancelled" | "error";
+  readonly error?: string;
 };
 
 /** Work that was asked for and let through by the supervisor. */

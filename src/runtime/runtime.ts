@@ -208,7 +208,12 @@ export class Runtime implements Runs {
     }
     for (const { spec, hash } of runtime.agentsByName.values()) await runtime.store.putAgent(hash, JSON.stringify(spec));
     await runtime.budgetsAbove.open();
-    await runtime.host.open();
+    try {
+      await runtime.host.open();
+    } catch (error) {
+      runtime.budgetsAbove.close();
+      throw error;
+    }
     runtime.purge();
     // Work need not wait for it; the store says how it is well enough.
     runtime.reconcile(runtime.scheduler.now() - purgeEveryMs).catch((error) => runtime.onError?.(`holds could not be compared: ${error}`));

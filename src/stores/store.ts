@@ -224,6 +224,7 @@ export type Close = { readonly ordinal: number; readonly costNano: number /** In
 
 /** A call that has ended, as usage counts it: written with the turn that settles it. What is not known of it is left out. */
 export type CallRow = {
+  /** Of its ask; of the second call of a hedged one -1 less that of its ask, so that both are there. */
   readonly ordinal: number;
   /** Milliseconds since the epoch. */
   readonly endedAt: number;
