@@ -52,6 +52,7 @@ export type ToolUseOutput = {
 
 type Context = ToolUse & {
   readonly restarted: number;
+  readonly isApproved: boolean;
   readonly result: ToolOutput | null;
   readonly error: WorkError | null;
   readonly status: ToolStatus;
@@ -82,6 +83,9 @@ export const toolMachine = setup({
   actors: withParts({ tool, delegate, ask, sleep }),
   guards: {
     needsApproval: ({ context }) => context.needsApproval,
+    /** The supervisor wants a yes that nobody was asked for. */
+    lacksApproval: ({ context }, { error }: { error: unknown }) =>
+      workError(error).details?.needs === "approval" && !context.isApproved && !context.needsApproval,
     isDelegated: ({ context }) => context.plan !== undefined,
     isAnswered: (_, { output }: { output: Answer }) => isAnswered(output),
     isApproved: (_, { approve }: { approve: boolean | undefined }) => approve === true,
@@ -120,6 +124,7 @@ export const toolMachine = setup({
     }),
     countRestart: assign({ restarted: ({ context }) => context.restarted + 1 }),
     keepError: assign({ error: (_, { error }: { error: unknown }) => workError(error) }),
+    keepYes: assign({ isApproved: true }),
     keepNo: assign({
       error: (_, { reason }: { reason: string | undefined }): WorkError => ({
         code: "tool_denied",
@@ -143,13 +148,13 @@ export const toolMachine = setup({
   id: "tool",
   version: "3",
   options: { maxIterations: 1_000 },
-  context: ({ input }) => ({ ...input, restarted: 0, result: null, error: null, status: "failed" }),
+  context: ({ input }) => ({ ...input, restarted: 0, isApproved: false, result: null, error: null, status: "failed" }),
   output: ({ context: { id, name, status, result, error } }) => ({
     id,
     name,
     status,
     content: status === "returned" ? (result?.content ?? "") : `Error: ${error?.message ?? "cancelled"}`,
-    ...(error && { code: error.code }),
+    ...(error && status !== "returned" && { code: error.code }),
   }),
   on: { cancel: ".cancelled" },
   initial: "deciding",
@@ -167,18 +172,26 @@ export const toolMachine = setup({
         src: "ask",
         input: ({ context }) => ({
           kind: "approval",
-          message: `May "${context.name}" be run with these arguments?`,
+          message:
+            context.error === null
+              ? `May "${context.name}" be run with these arguments?`
+              : `${context.error.message}. May it be run with these?`,
           tool: context.name,
           input: context.input,
           expiresMs,
         }),
         onDone: [
-          { guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } }, target: "running" },
+          {
+            guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } },
+            target: "approved",
+            actions: "keepYes",
+          },
           { target: "refused", actions: [{ type: "keepNo", params: ({ event }) => ({ reason: event.output.reason }) }, "tellRefused"] },
         ],
         onError: { target: "refused", actions: [{ type: "keepError", params: ({ event }) => event }, "tellRefused"] },
       },
     },
+    approved: { always: [{ guard: "isDelegated", target: "delegating" }, { target: "running" }] },
     running: {
       invoke: {
         id: "work",
@@ -189,6 +202,11 @@ export const toolMachine = setup({
           {
             guard: { type: "isUnknown", params: ({ event }) => event },
             target: "awaitingVerdict",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "lacksApproval", params: ({ event }) => event },
+            target: "awaitingApproval",
             actions: { type: "keepError", params: ({ event }) => event },
           },
           {
@@ -212,7 +230,14 @@ export const toolMachine = setup({
         src: "delegate",
         input: ({ context }) => asked(context),
         onDone: "answering",
-        onError: { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
+        onError: [
+          {
+            guard: { type: "lacksApproval", params: ({ event }) => event },
+            target: "awaitingApproval",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
+        ],
       },
     },
     answering: {

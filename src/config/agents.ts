@@ -127,6 +127,7 @@ function patternSpec(pattern: Pattern, parts: AgentParts, collect: PartCollector
     ...(pattern.confirm_above_microusd !== undefined && { confirmAbove: pattern.confirm_above_microusd }),
     parallelTools: 1,
     ...(pattern.sensitive && { sensitive: true }),
+    ...(pattern.untrusted_input && { untrustedInput: true }),
     ...(pattern.priority === "batch" && { priority: "batch" }),
     plan,
     parts: specs,
@@ -182,6 +183,7 @@ function specOf(options: AgentOptions, parts: AgentParts, collect: PartCollector
     ...(options.route && { route: checkedRoute(options, tiers) }),
     ...(options.anonymise && { anonymise: options.anonymise }),
     ...(options.sensitive && { sensitive: true }),
+    ...(options.untrusted_input && { untrustedInput: true }),
     ...(options.priority === "batch" && { priority: "batch" }),
   };
 }

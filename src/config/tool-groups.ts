@@ -45,6 +45,8 @@ export function exposedTools(
         schema: tool.schema,
         class: tool.class,
         approval: tool.approval,
+        ...(tool.untrusted && { untrusted: true }),
+        ...(tool.consequential && { consequential: true }),
       });
     }
   }

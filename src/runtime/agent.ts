@@ -92,6 +92,8 @@ export type AgentOptions = {
   readonly bounds?: "cut" | "strict";
   /** Where the chain of tiers begins, by the question: rules, then the task named in `metadata.task`, then a classifier. */
   readonly route?: Route;
+  /** What its runs are given is text from outside (a mail, a page): its consequential tools need a person's yes from the start. */
+  readonly untrusted_input?: boolean;
   /** All its runs only reach self-hosted models. */
   readonly sensitive?: boolean;
   /** At anonymised tiers these names are hidden, beside what is found by its form. */
@@ -181,6 +183,8 @@ export type AgentToolSpec = {
   readonly schema: Json;
   readonly class: ToolClass;
   readonly approval: boolean;
+  readonly untrusted?: true;
+  readonly consequential?: true;
   /** It is an agent or a pattern, which is run by the same run. */
   readonly plan?: Plan | undefined;
 };
@@ -254,6 +258,7 @@ export type AgentSpec = {
   readonly parallelTools: number;
   readonly route?: Route;
   readonly sensitive?: true;
+  readonly untrustedInput?: true;
   readonly anonymise?: { readonly names: readonly string[] };
   readonly priority?: "batch";
   /** Of a pattern: what it is made of. */

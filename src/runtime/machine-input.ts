@@ -44,6 +44,7 @@ export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonl
     ...(spec.supervision && { supervision: spec.supervision }),
     ...(spec.route && { route: routingInput(spec, spec.route, input.messages, info.metadata?.task) }),
     ...confirmOf(spec, info),
+    ...(spec.untrustedInput && { isTainted: true }),
   };
 }
 
@@ -56,6 +57,7 @@ function patternInput(spec: AgentSpec, plan: Plan, info: RunInfo, messages: read
     agent: input as unknown as Json,
     ...(spec.supervision && { supervision: spec.supervision }),
     ...confirmOf(spec, info),
+    ...(spec.untrustedInput && { isTainted: true }),
   };
 }
 
