@@ -238,6 +238,7 @@ async function toolGroups(config: CheckedConfig): Promise<ToolGroups> {
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
+    ...(wanted.has("people") && !Object.hasOwn(own, "people") && { people: (await import("../../tools/people/index.ts")).people }),
     ...own,
   };
 }

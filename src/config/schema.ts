@@ -158,6 +158,7 @@ const agentSettings = z.strictObject({
   instructions: instructions.optional(),
   tiers: z.array(z.string().or(tierUse)).min(1).optional(),
   tools: z.array(z.union([z.string(), z.lazy(() => part)])).optional(),
+  expose: z.custom<AgentOptions["expose"]>((value) => typeof value === "function", "a function").optional(),
   input: zodType.optional(),
   output: zodType.optional(),
   limits: limitsSchema.optional(),
