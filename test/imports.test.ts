@@ -27,7 +27,18 @@ const all = files.flatMap(importsOf);
 const rules: Record<string, readonly string[]> = {
   "src/protocol/": ["src/protocol/", "zod", "nanoid"],
   "machines/": ["machines/", "src/protocol/", "xstate"],
-  "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
+  "tools/": [
+    "tools/",
+    "src/runtime/tool.ts",
+    "type:src/runtime/tool-group.ts",
+    "src/index.ts",
+    "src/knowledge/",
+    "src/embeddings/",
+    "src/protocol/",
+    "zod",
+    "node:",
+    "decimal.js",
+  ],
   "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
   "src/alerts/": [
     "src/alerts/",
@@ -57,6 +68,17 @@ const rules: Record<string, readonly string[]> = {
   "src/routing/": ["src/routing/", "src/protocol/", "re2js", "node:"],
   "src/embeddings/": ["src/embeddings/", "src/protocol/", "node:", "@energetic-ai/"],
   "src/vectors/": ["src/vectors/", "src/embeddings/embedder.ts", "src/protocol/", "node:", "lru-cache"],
+  "src/knowledge/": [
+    "src/knowledge/",
+    "src/embeddings/embedder.ts",
+    "src/vectors/",
+    "src/money/tokens.ts",
+    "src/protocol/",
+    "node:",
+    "fflate",
+    "htmlparser2",
+    "unpdf",
+  ],
   "src/cache/": [
     "src/cache/",
     "src/embeddings/embedder.ts",
