@@ -81,6 +81,7 @@ const rules: Record<string, readonly string[]> = {
   ],
   "src/cache/": [
     "src/cache/",
+    "src/knowledge/passages.ts",
     "src/embeddings/embedder.ts",
     "src/vectors/vectors.ts",
     "src/protocol/",

@@ -12,6 +12,7 @@ import type { ChunkOptions } from "./chunks.ts";
 import { UnreadableDocument } from "./content.ts";
 import type { KnowledgeFile } from "./file.ts";
 import { bytesOf, type Failure, listed } from "./folder.ts";
+import { tagOf } from "./passages.ts";
 import { DocumentReader } from "./reader.ts";
 
 export type IndexReport = {
@@ -39,9 +40,6 @@ export type IndexOptions = {
   readonly signal: AbortSignal;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 };
-
-/** Of answers that were made from a document: what `context.data("source")` calls its id, and what `cache.tags` may name. */
-export const tagOf = (document: string): string => `doc:${document}`;
 
 /** So many texts go to an embedder at once. */
 const batch = 16;

@@ -29,3 +29,6 @@ const plain = (value: string): string => value.replaceAll("&lt;", "<").replaceAl
 export const documentsIn = (text: string): string[] => [
   ...new Set([...text.matchAll(/^<passage n="\d+" document="([^"]*)"/gm)].map(([, document]) => plain(document as string))),
 ];
+
+/** Of cached answers that were made from a document. */
+export const tagOf = (document: string): string => `doc:${document}`;

@@ -22,6 +22,7 @@ const workerFile = new URL(import.meta.url.endsWith(".ts") ? "./reader-worker.ts
 
 export class DocumentReader {
   #worker: Worker | undefined;
+  #settle: ((reply: ReadReply) => void) | undefined;
   readonly #limitMs: number;
 
   /** `limitMs` of one document; 60,000. */
@@ -31,44 +32,41 @@ export class DocumentReader {
 
   /** The bytes are the reader's from here on. Called again once it has settled. */
   async read(message: ReadMessage): Promise<ReadDocument> {
-    this.#worker ??= new Worker(workerFile, {
-      name: "escapement-documents",
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: memoryMb },
-    });
+    this.#worker ??= this.#start();
     const worker = this.#worker;
-    const { promise, resolve, reject } = Promise.withResolvers<ReadReply>();
-    const failed = (what: string) => () => reject(new UnreadableDocument(what));
-    const timer = setTimeout(failed(`it takes longer to read than ${this.#limitMs} ms`), this.#limitMs);
-    worker.once("message", resolve);
-    worker.once("error", failed("reading it failed, or takes too much memory"));
-    worker.once("exit", failed("reading it was ended"));
-    try {
-      worker.postMessage(message, [message.bytes.buffer]);
-      const reply = await promise;
-      if ("document" in reply) return reply.document;
-      throw new UnreadableDocument(reply.unreadable);
-    } catch (error) {
-      // A thread that is late or has failed is done; what it could not read is a reply.
-      if (!(await isReply(promise))) await this.close();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      worker.removeAllListeners();
-      // What a thread says that is ended already is nobody's.
-      worker.on("error", () => {});
-    }
+    const { promise, resolve } = Promise.withResolvers<ReadReply>();
+    this.#settle = resolve;
+    const late = `it takes longer to read than ${this.#limitMs} ms`;
+    const timer = setTimeout(() => this.#end(worker, late), this.#limitMs);
+    worker.postMessage(message, [message.bytes.buffer]);
+    const reply = await promise;
+    clearTimeout(timer);
+    if ("document" in reply) return reply.document;
+    throw new UnreadableDocument(reply.unreadable);
   }
 
   async close(): Promise<void> {
     const worker = this.#worker;
+    if (worker) await this.#end(worker, "reading it was stopped");
+  }
+
+  #start(): Worker {
+    const worker = new Worker(workerFile, {
+      name: "escapement-documents",
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: memoryMb },
+    });
+    worker.on("message", (reply: ReadReply) => this.#settle?.(reply));
+    worker.on("error", () => this.#end(worker, "reading it failed, or takes too much memory"));
+    worker.on("exit", () => this.#end(worker, "reading it failed"));
+    return worker;
+  }
+
+  /** The thread is done with; what it was to read is unreadable. */
+  async #end(worker: Worker, unreadable: string): Promise<void> {
+    if (worker !== this.#worker) return;
     this.#worker = undefined;
-    await worker?.terminate();
+    this.#settle?.({ unreadable });
+    await worker.terminate();
   }
 }
-
-const isReply = (promise: Promise<unknown>): Promise<boolean> =>
-  promise.then(
-    () => true,
-    () => false,
-  );
