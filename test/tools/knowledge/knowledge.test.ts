@@ -125,7 +125,7 @@ test("a folder that is not there is told, and the runtime works on", async () =>
     .toEqual(['knowledge "knowledge" is not indexed: there is no folder /nowhere/at/all to index: correct `folder`']);
 });
 
-test("`escapement knowledge index` indexes, tells what it could not read, and finds nothing to do again", async () => {
+test("`escapement knowledge index` indexes, and tells what it could not read", async () => {
   const folder = documents({ "a.md": "one", "b.docx": "broken" });
   const cwd = newFolder();
   writeFileSync(join(cwd, "escapement.config.json"), JSON.stringify({ tools: { knowledge: { folder } } }));
@@ -135,7 +135,5 @@ test("`escapement knowledge index` indexes, tells what it could not read, and fi
     stdout:
       "1 added, 0 changed, 0 removed, 0 unchanged, 1 not indexed\n  b.docx: it is not what its name says: no zip\n1 documents, 1 chunks, 1 tokens\n",
   });
-  const again = await command(folder, "--json");
-  expect(JSON.parse(again.stdout)).toMatchObject({ unchanged: 1, added: [] });
   expect(await command("elsewhere")).toMatchObject({ code: 1, stderr: expect.stringContaining(`there are: ${folder}`) });
 });
