@@ -38,6 +38,7 @@ export { google } from "./providers/google.ts";
 export { openai } from "./providers/openai.ts";
 export { fireworks, groq, litellm, llamaCpp, ollama, tgi, together, vllm } from "./providers/presets.ts";
 export { type Agent, type AgentOptions, agent } from "./runtime/agent.ts";
+export { chain, fanOut, mapReduce, type Pattern, router } from "./runtime/pattern.ts";
 export { Runtime } from "./runtime/runtime.ts";
 export { type Tool, type ToolOptions, tool } from "./runtime/tool.ts";
 export type { OpenToolGroup, ToolGroupHost } from "./runtime/tool-group.ts";
@@ -124,14 +125,16 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
   const alerts = isAlerting ? startAlerts(resolved.alerts, door, onError, [log && ((alert) => log.alert(alert)), onAlert]) : undefined;
   let cache: Answers | undefined;
   let limiter: Limiter | undefined;
+  let store: Store | undefined;
   try {
     // Who has no cache loads none.
     if (!extras.passive && resolved.agents.some(({ spec }) => spec.caching))
       cache = await (await import("./config/cache.ts")).openAnswers(resolved.cache, resolved.agents, onError);
     if (resolved.rateLimits && !extras.passive) limiter = await limiterOf(resolved, { ...extras, onError, onLimit });
-    const store = await openStore(resolved.store);
+    const opened = await openStore(resolved.store);
+    store = opened;
     const runtime = await Runtime.create({
-      store,
+      store: opened,
       channel: memoryChannel(),
       providers,
       agents: resolved.agents,
@@ -159,11 +162,14 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
     const answers = cache;
     const host = { onError, ...(answers && { purge: (tag: string) => answers.purge({ tag }) }) };
     if (!extras.passive) for (const group of resolved.openGroups) group.start(host);
-    alerts?.rules.watch(() => store.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
+    alerts?.rules.watch(() => opened.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
     return runtime;
   } catch (error) {
     alerts?.close();
-    await Promise.all([cache?.close(), script?.close(), limiter?.close(), closeGroups()]);
+    // A store that was given is its giver's.
+    const own = store === resolved.store ? undefined : store;
+    await Promise.allSettled([cache?.close(), script?.close(), limiter?.close(), own?.close(), closeGroups()]);
+    log?.close();
     throw error;
   }
 }

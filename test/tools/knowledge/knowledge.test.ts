@@ -48,7 +48,7 @@ test("the model gets numbered passages between marks, people get citations; the 
   });
   const { text, events } = await asked(runtime, "lamp price");
   expect(text).toBe("Read: price is 40");
-  expect(events.filter((event) => event.type === "data")).toMatchObject([
+  expect(events.filter((event) => event.type === "data" && event.name === "source")).toMatchObject([
     {
       name: "source",
       data: {
