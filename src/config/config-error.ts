@@ -31,7 +31,7 @@ export function configError(source: string, error: z.ZodError, value: unknown, s
 function flat(issue: Issue, before: Path): { issue: Issue; path: Path }[] {
   const path = [...before, ...issue.path];
   if (issue.code !== "invalid_union") return [{ issue, path }];
-  const members = issue.errors.filter((issues) => issues.every(({ code }) => code !== "custom"));
+  const members = issue.errors.filter((issues) => issues.every(({ code, path }) => code !== "custom" || path.length > 0));
   const best = members.toSorted((a, b) => badness(a) - badness(b))[0];
   return best ? best.flatMap((inner) => flat(inner, path)) : [{ issue, path }];
 }

@@ -14,15 +14,17 @@ import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import { groupsIn, type Pattern } from "../runtime/pattern.ts";
+import type { OpenToolGroup } from "../runtime/tool-group.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
 import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
+import type { KnowledgeSource } from "./knowledge.ts";
 import { type Observation, observationOf } from "./observation.ts";
 import { createProvider, presetOf } from "./providers.ts";
 import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
-import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
+import { type CheckedConfig, type Config, configSchema, type KnowledgeSettings } from "./schema.ts";
 import type { Environment, SecretSource } from "./secret.ts";
 import { type StorePlace, storeOf } from "./store.ts";
 import { type ConfiguredProvider, createTier, defaultTiers, offlineTier, servedPrices } from "./tiers.ts";
@@ -47,6 +49,8 @@ export type ResolvedConfig = {
   readonly priceOf: PriceOf;
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
+  /** Those that are to be started and closed. */
+  readonly openGroups: readonly OpenToolGroup[];
   readonly budgets: BudgetLimits;
   readonly features: Features;
   readonly store: Store | StorePlace;
@@ -103,13 +107,14 @@ export async function resolveConfig(
   const config = check(value, source);
   const secrets = new Set<string>();
   const providers = await configuredProviders(config, { cwd, env, secrets });
-  const tools = await toolGroups(config);
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
   const rateLimits = rateLimitsOf(config);
   const data = resolve(cwd, server.data);
   const store = storeOf(config, { cwd, env, data });
+  const groups = await toolGroups(config, { cwd, env, secrets, data, store });
+  const tools = Object.fromEntries(Object.entries(groups).map(([name, group]) => [name, "tools" in group ? group.tools : group]));
   return {
     offline,
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
@@ -123,6 +128,7 @@ export async function resolveConfig(
       ...(config.limits && { limits: config.limits }),
     }),
     tools,
+    openGroups: Object.values(groups).flatMap((group) => ("tools" in group ? [group] : [])),
     budgets: budgetsOf(config),
     features: config.features ?? {},
     store,
@@ -231,17 +237,25 @@ function tiersOf(config: CheckedConfig, providers: ReadonlyMap<string, Configure
 }
 
 /** Our groups, and those of the file, which may replace them. Ours are loaded when an agent asks for them. */
-async function toolGroups(config: CheckedConfig): Promise<ToolGroups> {
-  const own = config.tools ?? {};
+async function toolGroups(
+  config: CheckedConfig,
+  from: KnowledgeSource,
+): Promise<{ readonly [group: string]: ToolGroups[string] | OpenToolGroup }> {
+  const { knowledge, ...own } = config.tools ?? {};
   const agents = (config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
   const wanted = new Set(agents.flatMap(groupsIn));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
     ...(wanted.has("people") && !Object.hasOwn(own, "people") && { people: (await import("../../tools/people/index.ts")).people }),
+    ...(knowledge && { knowledge: Array.isArray(knowledge) || "start" in knowledge ? knowledge : await knowledgeOf(knowledge, from) }),
     ...own,
   };
 }
+
+/** The tool group `knowledge` of its settings; its code is loaded by those alone who have it. */
+const knowledgeOf = async (settings: KnowledgeSettings, from: KnowledgeSource): Promise<OpenToolGroup> =>
+  (await import("./knowledge.ts")).knowledgeGroup(settings, from);
 
 /** Revisions as the runtime names them. Loaded here so that reading a type of this file loads no machine. */
 async function ownMachines(): Promise<AgentParts["machines"]> {
