@@ -8,6 +8,7 @@ import { AlertWebhook } from "./alerts/webhook.ts";
 import type { Answers } from "./cache/answers.ts";
 import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
+import { closeGroups } from "./config/tool-groups.ts";
 import { type LimitEvent, sentenceOf } from "./limits/events.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import { MemoryLimiter } from "./limits/memory-limiter.ts";
@@ -39,7 +40,7 @@ export { openai } from "./providers/openai.ts";
 export { fireworks, groq, litellm, llamaCpp, ollama, tgi, together, vllm } from "./providers/presets.ts";
 export { type Agent, type AgentOptions, agent } from "./runtime/agent.ts";
 export { Runtime } from "./runtime/runtime.ts";
-export { type Tool, type ToolOptions, tool } from "./runtime/tool.ts";
+export { type Tool, type ToolGroup, type ToolOptions, type ToolSource, tool } from "./runtime/tool.ts";
 export type { Validator } from "./runtime/validator.ts";
 export { sqlite } from "./stores/sqlite.ts";
 
@@ -158,7 +159,7 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
     return runtime;
   } catch (error) {
     alerts?.close();
-    await Promise.all([cache?.close(), script?.close(), limiter?.close()]);
+    await Promise.all([cache?.close(), script?.close(), limiter?.close(), closeGroups(resolved.tools)]);
     throw error;
   }
 }

@@ -27,7 +27,16 @@ const all = files.flatMap(importsOf);
 const rules: Record<string, readonly string[]> = {
   "src/protocol/": ["src/protocol/", "zod", "nanoid"],
   "machines/": ["machines/", "src/protocol/", "xstate"],
-  "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
+  "tools/": [
+    "tools/",
+    "src/runtime/tool.ts",
+    "src/index.ts",
+    "src/protocol/",
+    "zod",
+    "node:",
+    "decimal.js",
+    "@modelcontextprotocol/client",
+  ],
   "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
   "src/alerts/": [
     "src/alerts/",

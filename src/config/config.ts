@@ -13,6 +13,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
+import type { SourceContext, ToolGroup, ToolSource } from "../runtime/tool.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
 import { type CacheSettings, cacheSettings } from "./cache.ts";
@@ -22,10 +23,10 @@ import { type Observation, observationOf } from "./observation.ts";
 import { createProvider, presetOf } from "./providers.ts";
 import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
 import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
-import type { Environment, SecretSource } from "./secret.ts";
+import { type Environment, readSecret, type SecretSource } from "./secret.ts";
 import { type StorePlace, storeOf } from "./store.ts";
 import { type ConfiguredProvider, createTier, defaultTiers, offlineTier, servedPrices } from "./tiers.ts";
-import type { ToolGroups } from "./tool-groups.ts";
+import { closeGroups, openGroups, type ToolGroups } from "./tool-groups.ts";
 
 export type { Config } from "./schema.ts";
 
@@ -100,9 +101,23 @@ export async function resolveConfig(
 ): Promise<Omit<ResolvedConfig, "file">> {
   const { cwd = process.cwd(), env = process.env, source = "configuration" } = options;
   const config = check(value, source);
-  const secrets = new Set<string>();
+  const from = { cwd, env, secrets: new Set<string>() };
+  const tools = await openGroups(await toolGroups(config), sourceContext(from));
+  try {
+    return await resolveWith(config, tools, from, options.machines);
+  } catch (error) {
+    await closeGroups(tools);
+    throw error;
+  }
+}
+
+async function resolveWith(
+  config: CheckedConfig,
+  tools: ToolGroups,
+  { cwd, env, secrets }: Required<SecretSource>,
+  machines: LoadOptions["machines"],
+): Promise<Omit<ResolvedConfig, "file">> {
   const providers = await configuredProviders(config, { cwd, env, secrets });
-  const tools = await toolGroups(config);
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
@@ -118,7 +133,7 @@ export async function resolveConfig(
     agents: resolveAgents((config.agents as readonly AgentOptions[] | undefined) ?? defaultAgents, {
       tiers,
       tools,
-      machines: { ...(await ownMachines()), ...options.machines },
+      machines: { ...(await ownMachines()), ...machines },
       ...(config.limits && { limits: config.limits }),
     }),
     tools,
@@ -229,15 +244,23 @@ function tiersOf(config: CheckedConfig, providers: ReadonlyMap<string, Configure
   return offline ? [offlineTier] : defaultTiers(providers, prices);
 }
 
-/** Our groups, and those of the file, which may replace them. Ours are loaded when an agent asks for them. */
-async function toolGroups(config: CheckedConfig): Promise<ToolGroups> {
-  const own = config.tools ?? {};
+/** What a source of tools may use of the configuration. */
+export const sourceContext = (from: SecretSource): SourceContext => ({
+  cwd: from.cwd,
+  env: from.env,
+  secret: (value, path) => readSecret(value, path, from),
+});
+
+/** Our groups, and those of the file, which may replace them. Ours, and MCP servers, are loaded when an agent asks for them. */
+async function toolGroups(config: CheckedConfig): Promise<{ readonly [group: string]: ToolGroup | ToolSource }> {
+  const own = { ...(config.mcp && (await import("./mcp.ts")).mcpGroups(config.mcp, config.tools ?? {})), ...config.tools };
   const agents = config.agents ?? defaultAgents;
   const wanted = new Set(agents.flatMap((agent) => agent.tools ?? []));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
-    ...own,
+    // A source that no agent asks for is not opened.
+    ...Object.fromEntries(Object.entries(own).filter(([name, group]) => !("open" in group) || wanted.has(name))),
   };
 }
 

@@ -10,7 +10,7 @@ import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions } from "../runtime/agent.ts";
-import type { Tool } from "../runtime/tool.ts";
+import type { Tool, ToolGroup, ToolSource } from "../runtime/tool.ts";
 import type { Validator } from "../runtime/validator.ts";
 import type { Store } from "../stores/store.ts";
 import { secretSchema } from "./secret.ts";
@@ -262,11 +262,42 @@ const alertSettings = z.strictObject({
     .optional(),
 });
 
+/** A program, or an address; the rest is said in tools/mcp. */
+export const mcpSettings = z.strictObject({
+  command: z.string().min(1).optional(),
+  args: z.array(z.string()).optional(),
+  /** Names of variables that it gets of our environment. */
+  env: z.array(z.string().min(1)).optional(),
+  cwd: z.string().min(1).optional(),
+  url: z.string().optional(),
+  headers: z.record(z.string(), secretSchema).optional(),
+  tools: z.array(z.string().min(1)).min(1).optional(),
+  pin: z.record(z.string(), z.string()).optional(),
+  class: z.record(z.string(), z.enum(["pure", "idempotent", "once"])).optional(),
+  approval: z.array(z.string().min(1)).optional(),
+  trust_annotations: z.boolean().optional(),
+  protocol: z.enum(["auto", "legacy"]).optional(),
+  timeout_ms: positive.optional(),
+  connect_ms: positive.optional(),
+  result_bytes: positive.optional(),
+  lock_file: z.string().min(1).optional(),
+});
+export type McpSettings = z.infer<typeof mcpSettings>;
+
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
   tiers: z.record(name, tierSettings).optional(),
   agents: z.array(agentSettings).optional(),
-  tools: z.record(name, z.array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))).optional(),
+  tools: z
+    .record(
+      name,
+      z
+        .custom<ToolSource>((value) => hasMethods(value, "open"))
+        .or(z.array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))),
+    )
+    .optional(),
+  /** MCP servers, each a tool group of its name. */
+  mcp: z.record(z.string(), mcpSettings).optional(),
   limits: limitsSchema.extend({ max_depth: positive.optional() }).optional(),
   budgets: z
     .strictObject({
@@ -361,5 +392,5 @@ export type CheckedConfig = z.infer<typeof configSchema>;
 export type Config = Omit<z.input<typeof configSchema>, "agents" | "tools" | "tiers"> & {
   readonly tiers?: { readonly [name: string]: Omit<TierSettings, "parameters"> & { readonly parameters?: { [key: string]: Json } } };
   readonly agents?: readonly AgentOptions[];
-  readonly tools?: { readonly [group: string]: readonly Tool[] };
+  readonly tools?: { readonly [group: string]: ToolGroup | ToolSource };
 };

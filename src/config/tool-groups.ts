@@ -4,12 +4,28 @@
  */
 import { EscapementError } from "../protocol/errors.ts";
 import type { AgentToolSpec } from "../runtime/agent.ts";
-import type { Tool } from "../runtime/tool.ts";
+import type { SourceContext, ToolGroup, ToolSource } from "../runtime/tool.ts";
 
 /** With more than this a model picks the wrong one too often, and each costs input tokens in every step. */
 export const MAX_TOOLS = 10;
 
-export type ToolGroups = { readonly [group: string]: readonly Tool[] };
+export type ToolGroups = { readonly [group: string]: ToolGroup };
+
+/** Opens those that are sources, one after the other: they may share a file. What was opened is closed when one fails. */
+export async function openGroups(groups: { readonly [group: string]: ToolGroup | ToolSource }, from: SourceContext): Promise<ToolGroups> {
+  const opened: { [group: string]: ToolGroup } = {};
+  try {
+    for (const [name, group] of Object.entries(groups)) opened[name] = "open" in group ? await group.open(from) : group;
+    return opened;
+  } catch (error) {
+    await closeGroups(opened);
+    throw error;
+  }
+}
+
+export async function closeGroups(groups: ToolGroups): Promise<void> {
+  await Promise.all(Object.values(groups).map((group) => group.close?.()));
+}
 
 /**
  * The tools of an agent's groups, in their order. Throws `invalid_request`: unknown group (names those there are), more than

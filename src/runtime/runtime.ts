@@ -77,7 +77,7 @@ import { reserving } from "./reserve.ts";
 import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
-import type { Tool } from "./tool.ts";
+import type { Tool, ToolGroup } from "./tool.ts";
 import { usageReport } from "./usage.ts";
 import type { Validator } from "./validator.ts";
 import { isVisible, visibleTo } from "./visibility.ts";
@@ -101,7 +101,8 @@ export type RuntimeOptions = {
   readonly store: Store;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly agents: readonly DefinedAgent[];
-  readonly tools: { readonly [group: string]: readonly Tool[] };
+  /** Closed with the runtime. */
+  readonly tools: { readonly [group: string]: ToolGroup };
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
   readonly budgets?: BudgetLimits;
@@ -651,7 +652,7 @@ export class Runtime implements Runs {
     const alive = setInterval(() => {}, 1_000);
     try {
       await this.host.close(graceMs);
-      await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
+      await Promise.all([...this.options.providers.values(), ...Object.values(this.options.tools)].map((one) => one.close?.()));
       await this.options.cache?.close();
       await this.store.close();
       await this.rates?.close();

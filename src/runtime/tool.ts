@@ -1,5 +1,6 @@
 /** `tool()`: what a model may use. Its definition is data and one function; validation happens before it is started. */
 import { z } from "zod";
+import type { Environment, Secret } from "../config/secret.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 
@@ -56,6 +57,22 @@ export type Tool = {
   parse(input: Json): { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
   run(input: unknown, context: ToolContext): unknown | Promise<unknown>;
 };
+
+/** Tools that belong together. What they hold open is closed with the runtime. */
+export type ToolGroup = readonly Tool[] & { readonly close?: () => Promise<void> };
+
+/** A group whose tools are known once it was opened, which happens where the configuration is resolved. */
+export type ToolSource = { open(from: SourceContext): Promise<ToolGroup> };
+
+export type SourceContext = {
+  /** What paths are relative to. */
+  readonly cwd: string;
+  readonly env: Environment;
+  /** Reads a secret, which is hidden from then on wherever it appears. Throws `invalid_request` with the path. */
+  secret(value: Secret, path: string): string;
+};
+
+export type { Secret };
 
 export function tool<Input extends z.ZodType>(options: ToolOptions<Input>): Tool {
   if (!/^[a-zA-Z0-9_-]{1,64}$/.test(options.name)) {
