@@ -1,4 +1,5 @@
 /** A folder with the scripted server's definitions, its book and the lock file; removed with the test, its group closed. */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,9 +23,13 @@ export type Scripted = {
   readonly secrets: Set<string>;
   readonly from: SourceContext;
   options(more?: Partial<McpOptions>): McpOptions;
+  /** The same as a configuration has it. */
+  settings(): { command: string; args: string[]; protocol: "legacy" };
   tools(definitions: readonly Definition[]): void;
   open(more?: Partial<McpOptions>): Promise<ToolGroup>;
   book(): string[];
+  /** Whether a process of it is left. */
+  isRunning(): boolean;
   /** What the lock file says of it. */
   pins(): ServerPins;
 };
@@ -39,11 +44,14 @@ export function scripted(definitions: readonly Definition[], env: { [name: strin
     rmSync(folder, { recursive: true, force: true });
   });
   const from: SourceContext = { cwd: folder, env, secret: (value, path) => readSecret(value, path, { cwd: folder, env, secrets }) };
-  const options = (more: Partial<McpOptions> = {}): McpOptions => ({
-    name: "scripted",
+  const settings = () => ({
     command: process.execPath,
     args: [join(import.meta.dirname, "scripted-server.ts"), file, book],
-    protocol: "legacy",
+    protocol: "legacy" as const,
+  });
+  const options = (more: Partial<McpOptions> = {}): McpOptions => ({
+    name: "scripted",
+    ...settings(),
     ...more,
   });
   const write = (tools: readonly Definition[]): void => writeFileSync(file, JSON.stringify(tools));
@@ -53,6 +61,7 @@ export function scripted(definitions: readonly Definition[], env: { [name: strin
     secrets,
     from,
     options,
+    settings,
     tools: write,
     async open(more) {
       const group = await mcp(options(more)).open(from);
@@ -60,6 +69,7 @@ export function scripted(definitions: readonly Definition[], env: { [name: strin
       return group;
     },
     book: () => (existsSync(book) ? readFileSync(book, "utf8").trim().split("\n") : []),
+    isRunning: () => execFileSync("ps", ["-eo", "args"], { encoding: "utf8" }).includes(book),
     pins: () => JSON.parse(readFileSync(join(folder, "escapement.mcp.json"), "utf8")).scripted,
   };
 }
