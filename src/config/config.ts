@@ -75,6 +75,8 @@ export type LoadOptions = {
   readonly path?: string;
   /** Machines beside `agent` and `single`, by name, with their revisions. */
   readonly machines?: AgentParts["machines"];
+  /** No tool will be used. */
+  readonly passive?: boolean;
 };
 
 const fileNames = [
@@ -84,6 +86,13 @@ const fileNames = [
   "escapement.config.mjs",
   "escapement.config.json",
 ];
+
+/** Finds, reads and checks; nothing is resolved or started. */
+export async function readSettings(options: Pick<LoadOptions, "cwd" | "env" | "path"> = {}): Promise<CheckedConfig> {
+  const { cwd = process.cwd(), env = process.env } = options;
+  const file = findFile(cwd, options.path || env.ESCAPEMENT_CONFIG);
+  return file === undefined ? {} : check(await readConfig(file), file);
+}
 
 /** Finds, reads, checks and resolves. Throws `invalid_request` that names the file, the key, the value and the way out. */
 export async function loadConfig(options: LoadOptions = {}): Promise<ResolvedConfig> {
@@ -102,7 +111,7 @@ export async function resolveConfig(
   const { cwd = process.cwd(), env = process.env, source = "configuration" } = options;
   const config = check(value, source);
   const from = { cwd, env, secrets: new Set<string>() };
-  const tools = await openGroups(await toolGroups(config), sourceContext(from));
+  const tools = await openGroups(await toolGroups(config), sourceContext(from, options.passive));
   try {
     return await resolveWith(config, tools, from, options.machines);
   } catch (error) {
@@ -245,9 +254,10 @@ function tiersOf(config: CheckedConfig, providers: ReadonlyMap<string, Configure
 }
 
 /** What a source of tools may use of the configuration. */
-export const sourceContext = (from: SecretSource): SourceContext => ({
+export const sourceContext = (from: SecretSource, isPassive = false): SourceContext => ({
   cwd: from.cwd,
   env: from.env,
+  isPassive,
   secret: (value, path) => readSecret(value, path, from),
 });
 

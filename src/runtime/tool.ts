@@ -68,6 +68,8 @@ export type SourceContext = {
   /** What paths are relative to. */
   readonly cwd: string;
   readonly env: Environment;
+  /** Only what is pinned of the tools is needed, since none will be used: nothing should be started for it. */
+  readonly isPassive: boolean;
   /** Reads a secret, which is hidden from then on wherever it appears. Throws `invalid_request` with the path. */
   secret(value: Secret, path: string): string;
 };

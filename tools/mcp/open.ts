@@ -23,7 +23,9 @@ export async function open(options: McpOptions, from: SourceContext): Promise<To
   const listed = new Map<string, Definition>();
   const connection = connectionOf(options, from, (tools) => replace(listed, tools));
   try {
-    await connection.connect();
+    const known = from.isPassive ? readPins(lock, name) : undefined;
+    if (known) for (const { definition } of Object.values(known)) listed.set(definition.name, definition);
+    else await connection.connect();
     const pins = acceptedPins(options, lock, listed);
     const tools = [...pins].map(([tool, pin]) => toolOf(options, pin.definition, connection, () => refusal(name, tool, pin, listed)));
     return Object.assign(tools, { close: () => connection.close() });

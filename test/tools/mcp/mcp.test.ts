@@ -109,6 +109,15 @@ test("definitions are pinned at first use; a changed one is refused with what ch
   expect((await world.open()).map(({ name }) => name)).toEqual(["scripted_echo", "scripted_other", "scripted_late"]);
 });
 
+test("where no tool will be used, what is pinned is enough and nothing is started", async () => {
+  const world = scripted([definition("echo")]);
+  await world.open();
+  const group = await mcp(world.options()).open({ ...world.from, isPassive: true });
+  expect(group.map(({ name, schema }) => [name, schema])).toEqual([["scripted_echo", definition("echo").inputSchema]]);
+  expect(world.book().filter((line) => line === "start")).toHaveLength(1);
+  await group.close?.();
+});
+
 test("a tool that came later is left out until it is accepted or named", async () => {
   const world = scripted([definition("echo")]);
   await world.open();

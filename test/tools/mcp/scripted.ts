@@ -43,7 +43,12 @@ export function scripted(definitions: readonly Definition[], env: { [name: strin
     await Promise.all(groups.map((group) => group.close?.()));
     rmSync(folder, { recursive: true, force: true });
   });
-  const from: SourceContext = { cwd: folder, env, secret: (value, path) => readSecret(value, path, { cwd: folder, env, secrets }) };
+  const from: SourceContext = {
+    cwd: folder,
+    env,
+    isPassive: false,
+    secret: (value, path) => readSecret(value, path, { cwd: folder, env, secrets }),
+  };
   const settings = () => ({
     command: process.execPath,
     args: [join(import.meta.dirname, "scripted-server.ts"), file, book],
