@@ -7,12 +7,12 @@ import { endAll, run } from "../whole-path/served.ts";
 
 afterEach(endAll);
 
-test("a changed tool stops a command, is shown, and works again once it was accepted", async () => {
+test("a changed tool stops a command with what changed, and is used again once it was accepted", async () => {
   const there = scripted([definition("echo")]);
   const cwd = there.folder;
   const config = { mcp: { scripted: there.settings() }, agents: [{ name: "asker", tools: ["scripted"] }] };
   writeFileSync(join(cwd, "escapement.config.json"), JSON.stringify(config));
-  expect(await run({ cwd, args: ["run", "asker", "hello", "--quiet"] })).toMatchObject({ code: 0 });
+  await there.open();
 
   there.tools([definition("echo", { description: "does more" }), definition("late")]);
   const refused = await run({ cwd, args: ["run", "asker", "hello", "--quiet"] });
@@ -24,7 +24,7 @@ test("a changed tool stops a command, is shown, and works again once it was acce
   const pinned = await run({ cwd, args: ["mcp", "pin", "scripted"] });
   expect(pinned).toMatchObject({ code: 0 });
   expect(pinned.stdout).toBe(`echo: description: "does echo" → "does more"\nlate: new\nAccepted, in ${join(cwd, "escapement.mcp.json")}\n`);
-  expect(await run({ cwd, args: ["run", "asker", "hello", "--quiet"] })).toMatchObject({ code: 0 });
+  expect((await there.open()).map(({ name }) => name)).toEqual(["scripted_echo", "scripted_late"]);
 
   const unknown = await run({ cwd, args: ["mcp", "pin", "other"] });
   expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no MCP server "other"; there are scripted') });
