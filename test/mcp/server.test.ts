@@ -1,11 +1,15 @@
 /** Agents over MCP: the SDK's own client against our two wires, with a real runtime and a scripted provider behind them. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { agent, type Config, type RuntimeExtras, tool } from "../../src/index.ts";
+import { agent, type Config, createRuntime, type RuntimeExtras, tool } from "../../src/index.ts";
 import { type ServedHTTP, serveOverHTTP } from "../../src/mcp/http.ts";
 import { mcpServers } from "../../src/mcp/server.ts";
+import { chatScript } from "../../src/testing/fault-chat.ts";
+import { startFaultServer } from "../../src/testing/fault-server.ts";
 import { type Model, type World, world } from "../runtime/world.ts";
 import { mainFile, newFolder } from "../whole-path/served.ts";
 
@@ -94,6 +98,24 @@ test("a use that its client gives up cancels the run", async () => {
   await expect.poll(ended).toBe("cancelled");
 });
 
+test("a client of 2025 over HTTP, where there is no session, cancels the run by closing its request", async () => {
+  const { http, provider, runtime } = await served(() => ({ text: "slow answer", firstTokenDelayMs: 30_000 }), { agents: [asker] });
+  const stop = new AbortController();
+  const call = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "asker", arguments: { input: "x" } } };
+  const using = fetch(http.url, {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+    body: JSON.stringify(call),
+    signal: stop.signal,
+  })
+    .then((response) => response.text())
+    .catch(() => {});
+  await provider.book.entry(0);
+  stop.abort();
+  await using;
+  await expect.poll(async () => (await runtime.list()).data[0]?.status, { timeout: 5_000 }).toBe("cancelled");
+});
+
 test("a run that needs a person is cancelled, and the client is told what was asked", async () => {
   const pay = tool({ name: "pay", description: "pays", input: z.strictObject({}), class: "once", approval: true, run: () => "paid" });
   const { client, runtime } = await served(() => ({ tools: [{ name: "pay", input: {} }] }), {
@@ -145,4 +167,28 @@ test("escapement mcp over standard input and output, to a client of 2025", async
   );
   expect(result.content).toEqual([{ type: "text", text: expect.stringContaining("391") }]);
   expect(seen).toContain("uses calculator");
+});
+
+test("a client that goes away over standard input leaves no run that goes on", async () => {
+  const cwd = newFolder();
+  const provider = await startFaultServer((request) => chatScript(request, { text: "slow answer", firstTokenDelayMs: 60_000 }));
+  onTestFinished(() => provider.close());
+  const config = {
+    providers: { self: { preset: "vllm", base_url: `${provider.url}/v1` } },
+    tiers: { main: { provider: "self", model: "m", price: { input_usd_per_mtok: 0, output_usd_per_mtok: 1 } } },
+    agents: [{ name: "asker" }],
+  };
+  writeFileSync(join(cwd, "escapement.config.json"), JSON.stringify(config));
+  const client = new Client({ name: "test", version: "1" });
+  const env = { PATH: process.env.PATH ?? "", HOME: cwd };
+  await client.connect(new StdioClientTransport({ command: process.execPath, args: [mainFile, "mcp"], cwd, env, stderr: "pipe" }));
+  const using = client.callTool({ name: "asker", arguments: { input: "x" } }).catch((error) => error);
+  await provider.book.entry(0);
+  await client.close();
+  await using;
+  await provider.book.idle();
+  const runtime = await createRuntime({ cwd, env: {}, ...config, onError: () => {} } as Config & RuntimeExtras);
+  onTestFinished(() => runtime.close());
+  await expect.poll(async () => (await runtime.list()).data.map(({ status }) => status)).toEqual(["cancelled"]);
+  expect(provider.book.entries).toHaveLength(1);
 });

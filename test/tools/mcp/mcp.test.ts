@@ -228,6 +228,21 @@ test("closed, its process ends and nothing is started any more", async () => {
   expect(world.book()).toEqual(["start", "notifications/initialized"]);
 });
 
+test("over HTTP an answer that is too long is cut", async () => {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(" ".repeat(9 * 1024 * 1024));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const error = await caught(mcp({ name: "a", url }).open(scripted([]).from));
+  expect(error).toMatchObject({ code: "unavailable", message: expect.stringMatching(/more than \d+ bytes/) });
+});
+
 test("over HTTP a redirect is not followed: headers and prompts reach the operator's address alone", async () => {
   let canary = 0;
   const listen = async (handler: Parameters<typeof createServer>[1]): Promise<string> => {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import type { Event } from "../../../src/index.ts";
 import { agent } from "../../../src/index.ts";
+import { serveOverHTTP } from "../../../src/mcp/http.ts";
+import { mcpServers } from "../../../src/mcp/server.ts";
 import type { FaultRequest } from "../../../src/testing/fault-server.ts";
 import { world } from "../../runtime/world.ts";
 import { definition, scripted } from "./scripted.ts";
@@ -61,6 +63,25 @@ test("an agent uses the tools of a server from npm, whose results come back to t
   expect(results[2]).toMatch(/\[image: image\/png, \d+ bytes, not shown\]/);
   expect(JSON.parse(results[3] as string)).toMatchObject({ temperature: expect.any(Number) });
   expect(events.filter(({ type }) => type === "tool.returned")).toHaveLength(3);
+});
+
+test("an agent asks another runtime's agent over HTTP, in the protocol of 2026, with a secret header", async () => {
+  const asked = await world(() => ({ text: "from afar" }), { agents: [agent({ name: "far" })] });
+  const http = await serveOverHTTP(mcpServers(asked.runtime), 0, () => {});
+  onTestFinished(() => http.close());
+  const { runtime, provider } = await world(
+    (request) => (toolMessages(request).length === 0 ? { tools: [{ name: "other_far", input: { input: "hello" } }] } : { text: "done" }),
+    {
+      cwd: folder(),
+      mcp: { other: { url: http.url, headers: { authorization: "Bearer a-long-secret" } } },
+      agents: [agent({ name: "near", tools: ["other"] })],
+    },
+  );
+  const run = await runtime.start({ agent: "near", input: "ask" });
+  const messages = (await eventsOf(run)).flatMap((event) => (event.type === "progress" ? [event.message] : []));
+  expect(await run.result()).toMatchObject({ status: "done" });
+  expect(messages).toEqual(["started", "asks m (step 1)"]);
+  expect(toolMessages(provider.book.entries[1]?.request as FaultRequest)).toMatchObject([{ content: "from afar" }]);
 });
 
 test("a long use tells its progress, and a cancel of the run reaches the server", async () => {
