@@ -11,6 +11,7 @@
 import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
 import type { Message, ToolRequest } from "../src/protocol/messages.ts";
+import type { Plan } from "./patterns/plan.ts";
 import { type RequestOutput, requestMachine } from "./request.ts";
 import { policyOf, type RequestPolicy } from "./request-policy.ts";
 import { restartMs, type Supervision } from "./supervision.ts";
@@ -25,7 +26,13 @@ export type AgentInput = RequestPolicy & {
   readonly maxSteps: number;
   readonly structured?: boolean;
   /** The tools that the model sees, which of them need a yes, and which may be done again when they failed. */
-  readonly tools: readonly { readonly name: string; readonly approval: boolean; readonly repeatable?: boolean }[];
+  readonly tools: readonly {
+    readonly name: string;
+    readonly approval: boolean;
+    readonly repeatable?: boolean;
+    /** It is an agent or a pattern of this run. */
+    readonly plan?: Plan;
+  }[];
   /** Tools of one step that run at once. */
   readonly parallelTools: number;
   readonly supervision?: Supervision | undefined;
@@ -80,7 +87,14 @@ export const agentMachine = setup({
     emitted: {} as Emitted<"limit.hit">,
     children: {} as { request: "request" },
   },
-  actors: { request: requestMachine, tool: toolMachine, sleep },
+  actors: {
+    request: requestMachine,
+    // Its machine holds agents, as tools: found when it is needed.
+    get tool() {
+      return toolMachine;
+    },
+    sleep,
+  },
   guards: {
     endedAs: (_, { output, status }: { output: RequestOutput; status: AnswerStatus }) => output.status === status,
     wantsTools: ({ context }, { output }: { output: RequestOutput }) =>
@@ -129,13 +143,15 @@ export const agentMachine = setup({
       let { started } = context;
       for (; started < Math.min(context.uses.length, maxUsesPerStep) && running < context.input.parallelTools; started++, running++) {
         const use = context.uses[started] as ToolRequest;
-        const { approval = false, repeatable } = context.input.tools.find((tool) => tool.name === use.name) ?? {};
+        const { approval = false, repeatable, plan } = context.input.tools.find((tool) => tool.name === use.name) ?? {};
         enqueue.spawnChild("tool", {
           id: `tool-${context.usedBefore + started + 1}`,
           input: {
             ...use,
             call: context.call,
             needsApproval: approval,
+            ...(context.input.part !== undefined && { part: context.input.part }),
+            ...(plan && { plan }),
             ...(repeatable && { restarts: context.input.supervision?.max_restarts }),
           },
         });

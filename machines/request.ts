@@ -41,7 +41,6 @@ import {
 } from "./work.ts";
 
 export type RequestInput = RequestPolicy & {
-  readonly for?: "answer" | "internal";
   readonly step?: number;
   readonly messages: readonly Message[];
   /** How many of them come from earlier runs of the session. */
@@ -97,6 +96,8 @@ const maxTopUps = 3;
 const maxContinuations = 3;
 const maxCompactions = 2;
 
+const partOf = ({ part }: RequestPolicy): { readonly part?: string } => (part === undefined ? {} : { part });
+
 /** The conversation without what was said about bad answers. */
 const baseOf = ({ input, compacted }: Context): readonly Message[] => compacted?.messages ?? input.messages;
 
@@ -123,6 +124,7 @@ const isUnsure = (context: Context): boolean =>
   isGood(context) && !usesTools(context) && (context.answer?.confidence ?? 0) < (sureFrom(context) ?? 0);
 
 const question = (context: Context): Question => ({
+  ...partOf(context.input),
   tier: tierName(context),
   messages: context.input.messages,
   ...(context.input.instructions !== undefined && { instructions: context.input.instructions }),
@@ -394,6 +396,7 @@ export const requestMachine = setup({
         id: "compaction",
         src: "compaction",
         input: ({ context }) => ({
+          ...partOf(context.input),
           messages: baseOf(context),
           history: context.compacted?.history ?? context.input.history ?? 0,
           policy: context.input.context ?? {},
@@ -490,6 +493,7 @@ export const requestMachine = setup({
         id: "call",
         src: "call",
         input: ({ context }) => ({
+          ...partOf(context.input),
           for: "internal",
           step: context.input.step ?? 1,
           attempt: context.calls,
@@ -662,6 +666,7 @@ function callInput(context: Context, replay?: { readonly cached: Hit; readonly t
   const { input, parts } = context;
   const threshold = sureFrom(context);
   return {
+    ...partOf(input),
     for: input.for ?? "answer",
     step: input.step ?? 1,
     attempt: context.calls,

@@ -39,6 +39,7 @@ export { google } from "./providers/google.ts";
 export { openai } from "./providers/openai.ts";
 export { fireworks, groq, litellm, llamaCpp, ollama, tgi, together, vllm } from "./providers/presets.ts";
 export { type Agent, type AgentOptions, agent } from "./runtime/agent.ts";
+export { chain, fanOut, mapReduce, type Pattern, router } from "./runtime/pattern.ts";
 export { Runtime } from "./runtime/runtime.ts";
 export { type Tool, type ToolGroup, type ToolOptions, type ToolSource, tool } from "./runtime/tool.ts";
 export type { Validator } from "./runtime/validator.ts";
@@ -123,14 +124,16 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
   const alerts = isAlerting ? startAlerts(resolved.alerts, door, onError, [log && ((alert) => log.alert(alert)), onAlert]) : undefined;
   let cache: Answers | undefined;
   let limiter: Limiter | undefined;
+  let store: Store | undefined;
   try {
     // Who has no cache loads none.
     if (!extras.passive && resolved.agents.some(({ spec }) => spec.caching))
       cache = await (await import("./config/cache.ts")).openAnswers(resolved.cache, resolved.agents, onError);
     if (resolved.rateLimits && !extras.passive) limiter = await limiterOf(resolved, { ...extras, onError, onLimit });
-    const store = await openStore(resolved.store);
+    const opened = await openStore(resolved.store);
+    store = opened;
     const runtime = await Runtime.create({
-      store,
+      store: opened,
       channel: memoryChannel(),
       providers,
       agents: resolved.agents,
@@ -155,11 +158,14 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
         await script?.close();
       },
     });
-    alerts?.rules.watch(() => store.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
+    alerts?.rules.watch(() => opened.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
     return runtime;
   } catch (error) {
     alerts?.close();
-    await Promise.all([cache?.close(), script?.close(), limiter?.close(), closeGroups(resolved.tools)]);
+    // A store that was given is its giver's.
+    const own = store === resolved.store ? undefined : store;
+    await Promise.allSettled([cache?.close(), script?.close(), limiter?.close(), own?.close(), closeGroups(resolved.tools)]);
+    log?.close();
     throw error;
   }
 }

@@ -7,7 +7,7 @@ import type { Json } from "../../src/protocol/json.ts";
 import type { ToolRequest } from "../../src/protocol/messages.ts";
 import { maxUsesPerStep } from "../agent.ts";
 import { defaultBackoff } from "../request-policy.ts";
-import type { CallInput, CallOutput, LookupInput, WorkError, WorkKind } from "../work.ts";
+import type { CallInput, CallOutput, LookupInput, SplitInput, WorkError, WorkKind } from "../work.ts";
 
 export type Outcome = { readonly label: string; readonly ok: boolean; readonly value: unknown };
 
@@ -47,6 +47,10 @@ const few: ReadonlySet<string> = new Set([
   "miss",
   // remember
   "kept",
+  // delegate, split
+  "granted",
+  "1 chunk",
+  "9 chunks",
 ]);
 
 export function outcomesOf(kind: WorkKind, input: unknown, extent: Extent): readonly Outcome[] {
@@ -68,6 +72,12 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     failed("cap denied", { ...errorBody("limit_hit", "all tool calls are used"), denied: true }),
     failed("unknown", errorBody("tool_unknown", "it was interrupted")),
   ],
+  delegate: () => [
+    ok("granted", null),
+    failed("denied", { ...errorBody("tool_denied", "the arguments do not fit"), denied: true }),
+    failed("not found", { ...errorBody("tool_not_found", "there is no such tool"), denied: true }),
+    failed("cap denied", { ...errorBody("limit_hit", "all tool calls are used"), denied: true }),
+  ],
   sleep: () => [ok("slept", { ms: 0 }), failed("deadline", errorBody("limit_hit", "the run's deadline is over"))],
   ask: () => [
     ok("yes", { approve: true }),
@@ -85,6 +95,11 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     ok("miss", { hit: null }),
     failed("failed", errorBody("unavailable", "the cache does not answer")),
   ],
+  split: (input) => [
+    // As many as it may be cut into, one too many, and none.
+    ...splits(input as SplitInput),
+    failed("failed", errorBody("internal", "the text could not be split")),
+  ],
   remember: () => [ok("kept", null), failed("failed", errorBody("unavailable", "the cache does not answer"))],
 };
 
@@ -94,6 +109,13 @@ const tooLong = ({ messages = [] }: Partial<CallInput>): { [key: string]: Json }
   rest: 0,
   sizes: messages.map(() => 10),
 });
+
+const splits = ({ text }: SplitInput): readonly Outcome[] => [
+  ok("1 chunk", { chunks: [text] }),
+  ok("3 chunks", { chunks: [text, text, text] }),
+  ok("9 chunks", { chunks: Array<string>(9).fill(text) }),
+  ok("no chunk", { chunks: [] }),
+];
 
 /** An entry of a cache as a call: nothing of a provider can come of it. */
 function replays(input: CallInput): readonly Outcome[] {

@@ -23,6 +23,8 @@ export type CacheEntry = {
   readonly question?: string;
   /** Of a sensitive run: kept on this machine alone, and in entries of its own. */
   readonly sensitive?: boolean;
+  /** Nano-dollars that it cost: what each hit saves. Entries of older versions have none. */
+  readonly costNano?: number;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly expiresAt: number;

@@ -13,6 +13,7 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
+import { groupsIn, type Pattern } from "../runtime/pattern.ts";
 import type { SourceContext, ToolGroup, ToolSource } from "../runtime/tool.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
@@ -139,7 +140,7 @@ async function resolveWith(
     tiers,
     priceOf: servedPrices(providers, config.prices ?? {}),
     // Checked by the schema, key by key; zod's optional keys also allow undefined.
-    agents: resolveAgents((config.agents as readonly AgentOptions[] | undefined) ?? defaultAgents, {
+    agents: resolveAgents((config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents, {
       tiers,
       tools,
       machines: { ...(await ownMachines()), ...machines },
@@ -264,8 +265,8 @@ export const sourceContext = (from: SecretSource, isPassive = false): SourceCont
 /** Our groups, and those of the file, which may replace them. Ours, and MCP servers, are loaded when an agent asks for them. */
 async function toolGroups(config: CheckedConfig): Promise<{ readonly [group: string]: ToolGroup | ToolSource }> {
   const own = { ...(config.mcp && (await import("./mcp.ts")).mcpGroups(config.mcp, config.tools ?? {})), ...config.tools };
-  const agents = config.agents ?? defaultAgents;
-  const wanted = new Set(agents.flatMap((agent) => agent.tools ?? []));
+  const agents = (config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
+  const wanted = new Set(agents.flatMap(groupsIn));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
@@ -276,9 +277,6 @@ async function toolGroups(config: CheckedConfig): Promise<{ readonly [group: str
 
 /** Revisions as the runtime names them. Loaded here so that reading a type of this file loads no machine. */
 async function ownMachines(): Promise<AgentParts["machines"]> {
-  const [{ agentMachine }, { requestMachine }] = await Promise.all([
-    import("../../machines/agent.ts"),
-    import("../../machines/request.ts"),
-  ]);
-  return { agent: agentMachine.version ?? "1", single: requestMachine.version ?? "1" };
+  const { machines } = await import("../runtime/machines.ts");
+  return Object.fromEntries(Object.entries(machines).map(([name, machine]) => [name, machine.version ?? "1"]));
 }

@@ -10,6 +10,7 @@ import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions } from "../runtime/agent.ts";
+import { isPatternKind, type Pattern } from "../runtime/pattern.ts";
 import type { Tool, ToolGroup, ToolSource } from "../runtime/tool.ts";
 import type { Validator } from "../runtime/validator.ts";
 import type { Store } from "../stores/store.ts";
@@ -156,7 +157,7 @@ const agentSettings = z.strictObject({
   description: z.string().optional(),
   instructions: instructions.optional(),
   tiers: z.array(z.string().or(tierUse)).min(1).optional(),
-  tools: z.array(z.string()).optional(),
+  tools: z.array(z.union([z.string(), z.lazy(() => part)])).optional(),
   input: zodType.optional(),
   output: zodType.optional(),
   limits: limitsSchema.optional(),
@@ -206,9 +207,94 @@ const agentSettings = z.strictObject({
   bounds: z.enum(["cut", "strict"]).optional(),
   route: route.optional(),
   sensitive: z.boolean().optional(),
+  untrusted_input: z.boolean().optional(),
   anonymise: z.strictObject({ names: z.array(z.string().min(2).max(100)).max(1_000) }).optional(),
   priority: z.enum(["realtime", "batch"]).optional(),
   machine: z.string().optional(),
+});
+
+const patternBase = {
+  name: z.string(),
+  description: z.string().optional(),
+  input: zodType.optional(),
+  limits: limitsSchema.optional(),
+  confirm_above_microusd: z.number().min(0).max(9_000_000_000_000).optional(),
+  sensitive: z.boolean().optional(),
+  untrusted_input: z.boolean().optional(),
+  priority: z.enum(["realtime", "batch"]).optional(),
+  bounds: z.enum(["cut", "strict"]).optional(),
+  supervision: agentSettings.shape.supervision,
+};
+const failing = {
+  retries: z.int().min(0).max(10).optional(),
+  on_failure: z.enum(["fail", "drop"]).optional(),
+  siblings: z.enum(["cancel", "drain"]).optional(),
+  width: z.int().min(1).max(64).optional(),
+};
+/** By the kind: what is wrong is said of the kind that was meant. */
+const part: z.ZodType = z.unknown().superRefine((value, context) => {
+  const { kind } = (value ?? {}) as { kind?: unknown };
+  const schema = isPatternKind(kind) ? patternSettings[kind] : agentSettings;
+  for (const issue of schema.safeParse(value).error?.issues ?? []) context.issues.push({ ...issue, input: value } as never);
+});
+const patternSettings = {
+  chain: z.strictObject({
+    kind: z.literal("chain"),
+    ...patternBase,
+    stages: z
+      .array(
+        z.unknown().superRefine((value, context) => {
+          const isStage = typeof value === "object" && value !== null && "agent" in value;
+          for (const issue of (isStage ? stage : part).safeParse(value).error?.issues ?? [])
+            context.issues.push({ ...issue, input: value } as never);
+        }),
+      )
+      .min(1),
+    redos: z.int().min(0).max(20).optional(),
+  }),
+  router: z.strictObject({
+    kind: z.literal("router"),
+    ...patternBase,
+    routes: z.array(part).min(2).max(64),
+    classifier: z.strictObject({ tier: z.string(), sure_from: z.number().gt(0).max(1).optional() }).optional(),
+    tasks: z.record(z.string(), z.string()).optional(),
+    default: z.string().optional(),
+  }),
+  "fan-out": z.strictObject({
+    kind: z.literal("fan-out"),
+    ...patternBase,
+    ...failing,
+    branches: z.union([z.array(part), z.strictObject({ agent: part, times: z.int().min(2).max(64) })]),
+    prompt: z.string().optional(),
+    aggregate: z.union([
+      z.enum(["first", "vote"]),
+      z.strictObject({ vote: z.string() }),
+      z.strictObject({ best: part }),
+      z.strictObject({ merge: part }),
+    ]),
+    least: z.int().min(1).optional(),
+  }),
+  "map-reduce": z.strictObject({
+    kind: z.literal("map-reduce"),
+    ...patternBase,
+    ...failing,
+    map: part,
+    reduce: part,
+    text: z.string().optional(),
+    chunk: z
+      .strictObject({ tokens: z.int().min(16).optional(), overlap: z.int().min(0).optional(), max: z.int().min(1).max(10_000).optional() })
+      .optional(),
+    confirm_above_chunks: z.int().min(0).optional(),
+    map_prompt: z.string().optional(),
+    reduce_prompt: z.string().optional(),
+    fan_in: z.int().min(2).max(64).optional(),
+  }),
+} as const;
+const stage = z.strictObject({
+  agent: part,
+  prompt: z.string().optional(),
+  review: z.boolean().optional(),
+  optional: z.boolean().optional(),
 });
 
 /** The largest that is an exact number of nano-dollars. */
@@ -287,7 +373,7 @@ export type McpSettings = z.infer<typeof mcpSettings>;
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
   tiers: z.record(name, tierSettings).optional(),
-  agents: z.array(agentSettings).optional(),
+  agents: z.array(part).optional(),
   tools: z
     .record(
       name,
@@ -391,6 +477,6 @@ export type CheckedConfig = z.infer<typeof configSchema>;
 /** What a configuration file exports. Every key is optional. */
 export type Config = Omit<z.input<typeof configSchema>, "agents" | "tools" | "tiers"> & {
   readonly tiers?: { readonly [name: string]: Omit<TierSettings, "parameters"> & { readonly parameters?: { [key: string]: Json } } };
-  readonly agents?: readonly AgentOptions[];
+  readonly agents?: readonly (AgentOptions | Pattern)[];
   readonly tools?: { readonly [group: string]: ToolGroup | ToolSource };
 };

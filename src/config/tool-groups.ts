@@ -31,7 +31,12 @@ export async function closeGroups(groups: ToolGroups): Promise<void> {
  * The tools of an agent's groups, in their order. Throws `invalid_request`: unknown group (names those there are), more than
  * {@link MAX_TOOLS} tools, two tools of one name, names that only differ by case (a model does not keep them apart).
  */
-export function exposedTools(agent: string, names: readonly string[], groups: ToolGroups): AgentToolSpec[] {
+export function exposedTools(
+  agent: string,
+  names: readonly string[],
+  groups: ToolGroups,
+  agents: readonly AgentToolSpec[] = [],
+): AgentToolSpec[] {
   const tools: AgentToolSpec[] = [];
   const seen = new Map<string, { readonly name: string; readonly group: string }>();
   for (const group of new Set(names)) {
@@ -56,11 +61,22 @@ export function exposedTools(agent: string, names: readonly string[], groups: To
         schema: tool.schema,
         class: tool.class,
         approval: tool.approval,
+        ...(tool.untrusted && { untrusted: true }),
+        ...(tool.consequential && { consequential: true }),
       });
     }
   }
+  for (const tool of agents) {
+    const other = seen.get(tool.name.toLowerCase());
+    if (other)
+      throw refused(`agent "${agent}": the agent "${tool.name}" and a tool of its group "${other.group}" have one name; rename one`);
+    seen.set(tool.name.toLowerCase(), { name: tool.name, group: tool.group });
+    tools.push(tool);
+  }
   if (tools.length > MAX_TOOLS) {
-    const sizes = [...new Set(names)].map((group) => `${group} (${tools.filter((tool) => tool.group === group).length})`).join(", ");
+    const sizes = [...new Set(tools.map(({ group }) => group))]
+      .map((group) => `${group} (${tools.filter((tool) => tool.group === group).length})`)
+      .join(", ");
     throw refused(
       `agent "${agent}" has ${tools.length} tools, at most ${MAX_TOOLS} may be shown to a model: ${sizes}. ` +
         "Split them into smaller groups and several agents, and put a router before them that picks the agent whose tools fit",

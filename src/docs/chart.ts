@@ -92,6 +92,8 @@ const words: { readonly [kind in WorkKind]: string } = {
   ask: "a person's answer",
   lookup: "the caches",
   remember: "the caches to keep it",
+  delegate: "leave to go on in a machine",
+  split: "the text in chunks",
 };
 
 function actionText(action: unknown): string {

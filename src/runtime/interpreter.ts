@@ -5,15 +5,18 @@
 import * as Cause from "effect/Cause";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
+import type { SplitInput } from "../../machines/work.ts";
 import type { Answers } from "../cache/answers.ts";
 import type { Limited } from "../limits/rate-limits.ts";
-import type { ErrorCode } from "../protocol/errors.ts";
+import { countText, loadTokenizer } from "../money/tokens.ts";
+import { type ErrorCode, EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { CallDeps } from "./call.ts";
 import { callOf } from "./hedged-call.ts";
 import type { Account, Ask } from "./run.ts";
+import { splitText } from "./split.ts";
 import type { Tool } from "./tool.ts";
 import { performTool } from "./tool-use.ts";
 
@@ -75,7 +78,7 @@ export function createInterpreter(
           if ("effect" in call) return { stop: run(call.effect, to), account: () => call.account() };
           return free(Effect.succeed({ ok: false, value: call }), to);
         };
-        return cache && work.spec.caching?.singleFlight ? cache.share(work, report, start) : start(report);
+        return cache && work.spec.caching ? cache.perform(work, input, report, start) : start(report);
       }
       if (work.ask.kind === "tool") {
         const { name, input } = work.ask.input;
@@ -87,6 +90,7 @@ export function createInterpreter(
         );
       }
       const { ask } = work;
+      if (ask.kind === "split") return free(split(ask.input), report);
       if (ask.kind === "lookup") {
         const found = Effect.promise(async () => (cache ? await cache.lookup(work, ask.input) : { hit: null }));
         return free(
@@ -99,6 +103,19 @@ export function createInterpreter(
     },
   };
 }
+
+/** By the vocabulary of OpenAI's models, with the margin of the others. */
+const split = ({ text, tokens, overlap }: SplitInput): Effect.Effect<Outcome> =>
+  Effect.promise(async () => {
+    try {
+      await loadTokenizer();
+      const chunks = splitText(text, tokens, overlap, (part) => countText(part, { encoding: "o200k_base", margin: 0 }));
+      return { ok: true, value: { chunks } };
+    } catch (error) {
+      if (error instanceof EscapementError) return failure(error.code, error.message);
+      throw error;
+    }
+  });
 
 /** Runs an effect to its one report; the result interrupts it. Nothing is reported before this returned. */
 function run(effect: Effect.Effect<Outcome>, report: Reporter): () => void {
