@@ -10,7 +10,7 @@ export async function localConfig(path: string | undefined, passive = false): Pr
     checkDataFolder(resolved);
     return resolved;
   } catch (error) {
-    await closeGroups(resolved.tools);
+    await closeGroups(resolved.openGroups);
     throw error;
   }
 }

@@ -77,6 +77,16 @@ program
   .action(async (options) => (await import("./cache.ts")).purge(options));
 
 program
+  .command("knowledge")
+  .description("folders of documents that agents search")
+  .command("index")
+  .description("index what is new or changed in a folder of the configuration, here, and purge the answers made from what changed")
+  .argument("<folder>", "the folder, as it is configured")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print the report as JSON")
+  .action(async (folder, options) => (await import("./knowledge.ts")).indexFolder(folder, options));
+
+program
   .command("decisions")
   .description("every yes and no about a run on this machine, with its reason and its numbers")
   .argument("<run>", "id of the run")

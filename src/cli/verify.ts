@@ -7,7 +7,7 @@ import { formatReport, verifyAgent } from "../runtime/bounds.ts";
 export async function verify(agent: string | undefined, options: { config?: string }): Promise<void> {
   const resolved = await loadConfig({ passive: true, ...(options.config !== undefined && { path: options.config }) });
   // Only what the tools look like was needed.
-  await closeGroups(resolved.tools);
+  await closeGroups(resolved.openGroups);
   const agents = agent === undefined ? resolved.agents : resolved.agents.filter(({ spec }) => spec.name === agent);
   if (agents.length === 0)
     throw new EscapementError(

@@ -2,13 +2,13 @@
 
 import { isMcp, type McpSource, mcp } from "../../tools/mcp/mcp.ts";
 import { EscapementError } from "../protocol/errors.ts";
-import type { ToolGroup, ToolSource } from "../runtime/tool.ts";
 import type { McpSettings } from "./schema.ts";
 
-type Groups = { readonly [group: string]: ToolGroup | ToolSource };
-
 /** Server → group. Throws `invalid_request` for a name that a group of `tools` has. */
-export function mcpGroups(servers: { readonly [name: string]: McpSettings }, tools: Groups): { readonly [name: string]: McpSource } {
+export function mcpGroups(
+  servers: { readonly [name: string]: McpSettings },
+  tools: { readonly [group: string]: unknown },
+): { readonly [name: string]: McpSource } {
   return Object.fromEntries(
     Object.entries(servers).map(([name, settings]) => {
       if (Object.hasOwn(tools, name))
@@ -33,7 +33,10 @@ export function mcpGroups(servers: { readonly [name: string]: McpSettings }, too
 }
 
 /** All of them, by the name of the server. */
-export function mcpSources(servers: { readonly [name: string]: McpSettings }, tools: Groups): ReadonlyMap<string, McpSource> {
+export function mcpSources(
+  servers: { readonly [name: string]: McpSettings },
+  tools: { readonly [group: string]: unknown },
+): ReadonlyMap<string, McpSource> {
   const all = [...Object.values(mcpGroups(servers, tools)), ...Object.values(tools).filter(isMcp)];
   return new Map(all.map((source) => [source.name, source]));
 }

@@ -78,7 +78,7 @@ import { reserving } from "./reserve.ts";
 import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
-import type { Tool, ToolGroup } from "./tool.ts";
+import type { Tool } from "./tool.ts";
 import { usageReport } from "./usage.ts";
 import type { Validator } from "./validator.ts";
 import { isVisible, visibleTo } from "./visibility.ts";
@@ -95,7 +95,7 @@ export type ReplayedTurn = {
 };
 
 /** `options`: what of a definition is no data. */
-type Code = Pick<AgentOptions, "input" | "output" | "validators" | "bounds">;
+type Code = Pick<AgentOptions, "input" | "output" | "validators" | "bounds" | "expose">;
 export type DefinedAgent = {
   readonly spec: AgentSpec;
   readonly options: Code;
@@ -109,8 +109,7 @@ export type RuntimeOptions = {
   readonly store: Store;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly agents: readonly DefinedAgent[];
-  /** Closed with the runtime. */
-  readonly tools: { readonly [group: string]: ToolGroup };
+  readonly tools: { readonly [group: string]: readonly Tool[] };
   /** Further machines, by the name that agents give. Each gets the input of the agent machine. */
   readonly machines?: { readonly [name: string]: AnyStateMachine };
   readonly budgets?: BudgetLimits;
@@ -286,6 +285,7 @@ export class Runtime implements Runs {
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
+          exposeOf: (spec) => this.code.get(definitionOf(spec))?.expose,
           ...(options.priceOf && { priceOf: options.priceOf }),
           cache: options.cache,
           record: options.record,
@@ -670,7 +670,7 @@ export class Runtime implements Runs {
     const alive = setInterval(() => {}, 1_000);
     try {
       await this.host.close(graceMs);
-      await Promise.all([...this.options.providers.values(), ...Object.values(this.options.tools)].map((one) => one.close?.()));
+      await Promise.all([...this.options.providers.values()].map((provider) => provider.close()));
       await this.options.cache?.close();
       await this.store.close();
       await this.rates?.close();

@@ -1,6 +1,5 @@
 /** `tool()`: what a model may use. Its definition is data and one function; validation happens before it is started. */
 import { z } from "zod";
-import type { Environment, Secret } from "../config/secret.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 
@@ -35,6 +34,11 @@ export type ToolOptions<Input extends z.ZodType> = {
   readonly untrusted?: boolean;
   /** It changes something outside: after anything untrusted was read it needs a person's yes. All but `pure` tools, by default. */
   readonly consequential?: boolean;
+  /**
+   * The name of a tool of the same agent that takes this one's doing back: it gets `{ input, output }` of it when the agent ends without an
+   * answer. A tool that is only that is not shown to the model.
+   */
+  readonly compensation?: string;
   /** Milliseconds; 30,000. */
   readonly timeoutMs?: number;
   /** UTF-8 bytes of the result that the model gets; 32 KiB. What is cut is said to the model. */
@@ -49,6 +53,9 @@ export type Tool = {
   readonly approval: boolean;
   readonly untrusted: boolean;
   readonly consequential: boolean;
+  readonly compensation?: string;
+  /** A person answers it: see tools/people. */
+  readonly isQuestion?: true;
   readonly timeoutMs: number;
   readonly resultBytes: number;
   /** JSON Schema of the input, as the model gets it. */
@@ -57,24 +64,6 @@ export type Tool = {
   parse(input: Json): { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
   run(input: unknown, context: ToolContext): unknown | Promise<unknown>;
 };
-
-/** Tools that belong together. What they hold open is closed with the runtime. */
-export type ToolGroup = readonly Tool[] & { readonly close?: () => Promise<void> };
-
-/** A group whose tools are known once it was opened, which happens where the configuration is resolved. */
-export type ToolSource = { open(from: SourceContext): Promise<ToolGroup> };
-
-export type SourceContext = {
-  /** What paths are relative to. */
-  readonly cwd: string;
-  readonly env: Environment;
-  /** Only what is pinned of the tools is needed, since none will be used: nothing should be started for it. */
-  readonly isPassive: boolean;
-  /** Reads a secret, which is hidden from then on wherever it appears. Throws `invalid_request` with the path. */
-  secret(value: Secret, path: string): string;
-};
-
-export type { Secret };
 
 export function tool<Input extends z.ZodType>(options: ToolOptions<Input>): Tool {
   if (!/^[a-zA-Z0-9_-]{1,64}$/.test(options.name)) {
@@ -86,6 +75,7 @@ export function tool<Input extends z.ZodType>(options: ToolOptions<Input>): Tool
     class: options.class,
     approval: options.approval ?? false,
     untrusted: options.untrusted ?? false,
+    ...(options.compensation !== undefined && { compensation: options.compensation }),
     consequential: options.consequential ?? options.class !== "pure",
     timeoutMs: options.timeoutMs ?? 30_000,
     resultBytes: options.resultBytes ?? 32 * 1024,

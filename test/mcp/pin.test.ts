@@ -24,7 +24,7 @@ test("a changed tool stops a command with what changed, and is used again once i
   const pinned = await run({ cwd, args: ["mcp", "pin", "scripted"] });
   expect(pinned).toMatchObject({ code: 0 });
   expect(pinned.stdout).toBe(`echo: description: "does echo" → "does more"\nlate: new\nAccepted, in ${join(cwd, "escapement.mcp.json")}\n`);
-  expect((await there.open()).map(({ name }) => name)).toEqual(["scripted_echo", "scripted_late"]);
+  expect((await there.open()).tools.map(({ name }) => name)).toEqual(["scripted_echo", "scripted_late"]);
 
   const unknown = await run({ cwd, args: ["mcp", "pin", "other"] });
   expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no MCP server "other"; there are scripted') });

@@ -7,7 +7,8 @@
  *  3. Whatever it returns is untrusted.
  */
 import { EscapementError } from "../../src/protocol/errors.ts";
-import type { Secret, SourceContext, ToolClass, ToolSource } from "../../src/runtime/tool.ts";
+import type { ToolClass } from "../../src/runtime/tool.ts";
+import type { Secret, SourceContext, ToolSource } from "../../src/runtime/tool-group.ts";
 
 export type McpOptions = {
   /** `[a-zA-Z0-9-]{1,32}`. Its tools are named `<name>_<tool>`. */

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import type { Tool as ServerTool } from "@modelcontextprotocol/client";
 import { EscapementError } from "../../src/protocol/errors.ts";
 import type { Json } from "../../src/protocol/json.ts";
-import type { SourceContext, ToolGroup } from "../../src/runtime/tool.ts";
+import type { OpenToolGroup, SourceContext } from "../../src/runtime/tool-group.ts";
 import { Connection } from "./connection.ts";
 import { toolOf } from "./definition.ts";
 import type { McpOptions, Pinned } from "./mcp.ts";
@@ -17,7 +17,7 @@ import { type OpenTransport, overHTTP, overStdio } from "./transport.ts";
 const lockName = "escapement.mcp.json";
 
 /** Throws `unavailable` when the server cannot be used, and `invalid_request` when its tools are not those that were accepted. */
-export async function open(options: McpOptions, from: SourceContext): Promise<ToolGroup> {
+export async function open(options: McpOptions, from: SourceContext): Promise<OpenToolGroup> {
   const { name } = options;
   const lock = resolve(from.cwd, options.lockFile ?? lockName);
   const listed = new Map<string, Definition>();
@@ -28,7 +28,7 @@ export async function open(options: McpOptions, from: SourceContext): Promise<To
     else await connection.connect();
     const pins = acceptedPins(options, lock, listed);
     const tools = [...pins].map(([tool, pin]) => toolOf(options, pin.definition, connection, () => refusal(name, tool, pin, listed)));
-    return Object.assign(tools, { close: () => connection.close() });
+    return { tools, start: () => {}, close: () => connection.close() };
   } catch (error) {
     await connection.close();
     throw error;

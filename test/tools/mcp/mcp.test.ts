@@ -36,7 +36,7 @@ test("tools are untrusted, consequential and `once` unless the operator says oth
     definition("put", { annotations: { idempotentHint: true } }),
   ]);
   const kinds = async (more = {}) =>
-    (await world.open(more)).map((tool) => [tool.name, tool.class, tool.consequential, tool.approval, tool.untrusted].join(" "));
+    (await world.open(more)).tools.map((tool) => [tool.name, tool.class, tool.consequential, tool.approval, tool.untrusted].join(" "));
   expect(await kinds()).toEqual([
     "scripted_read once true false true",
     "scripted_write once true false true",
@@ -75,7 +75,8 @@ test("a schema that leads nowhere or to itself refuses the arguments and nothing
     definition("itself", { inputSchema: { type: "object", allOf: [{ $ref: "#" }] } }),
     definition("remote", { inputSchema: { type: "object", properties: { a: { $ref: "http://127.0.0.1:1/schema" } } } }),
   ]).open();
-  for (const tool of group) expect(tool.parse({ a: 1 })).toMatchObject({ ok: false, message: expect.stringMatching(/cannot be followed/) });
+  for (const tool of group.tools)
+    expect(tool.parse({ a: 1 })).toMatchObject({ ok: false, message: expect.stringMatching(/cannot be followed/) });
 });
 
 test("definitions are pinned at first use; a changed one is refused with what changed and how to accept it", async () => {
@@ -99,31 +100,31 @@ test("definitions are pinned at first use; a changed one is refused with what ch
   expect(world.pins().echo?.hash).toBe(accepted);
 
   // What the server brought in later was accepted by nobody, and what is not used needs no acceptance.
-  expect((await world.open({ tools: ["other"] })).map(({ name }) => name)).toEqual(["scripted_other"]);
+  expect((await world.open({ tools: ["other"] })).tools.map(({ name }) => name)).toEqual(["scripted_other"]);
   const pinned = await mcp(world.options()).pin(world.from);
   expect(pinned.tools.map(({ name, changes }) => [name, changes?.length ?? null])).toEqual([
     ["echo", 1],
     ["other", 0],
     ["late", null],
   ]);
-  expect((await world.open()).map(({ name }) => name)).toEqual(["scripted_echo", "scripted_other", "scripted_late"]);
+  expect((await world.open()).tools.map(({ name }) => name)).toEqual(["scripted_echo", "scripted_other", "scripted_late"]);
 });
 
 test("where no tool will be used, what is pinned is enough and nothing is started", async () => {
   const world = scripted([definition("echo")]);
   await world.open();
   const group = await mcp(world.options()).open({ ...world.from, isPassive: true });
-  expect(group.map(({ name, schema }) => [name, schema])).toEqual([["scripted_echo", definition("echo").inputSchema]]);
+  expect(group.tools.map(({ name, schema }) => [name, schema])).toEqual([["scripted_echo", definition("echo").inputSchema]]);
   expect(world.book().filter((line) => line === "start")).toHaveLength(1);
-  await group.close?.();
+  await group.close();
 });
 
 test("a tool that came later is left out until it is accepted or named", async () => {
   const world = scripted([definition("echo")]);
   await world.open();
   world.tools([definition("echo"), definition("late")]);
-  expect((await world.open()).map(({ name }) => name)).toEqual(["scripted_echo"]);
-  expect((await world.open({ tools: ["echo", "late"] })).map(({ name }) => name)).toEqual(["scripted_echo", "scripted_late"]);
+  expect((await world.open()).tools.map(({ name }) => name)).toEqual(["scripted_echo"]);
+  expect((await world.open({ tools: ["echo", "late"] })).tools.map(({ name }) => name)).toEqual(["scripted_echo", "scripted_late"]);
   expect(Object.keys(world.pins())).toEqual(["echo", "late"]);
 });
 
@@ -133,7 +134,7 @@ test("a pin of the configuration is over the lock file", async () => {
     /its hash is sha256-.*, and sha256-other was accepted/,
   );
   await world.open();
-  expect(await world.open({ pin: { echo: String(world.pins().echo?.hash) } })).toHaveLength(1);
+  expect((await world.open({ pin: { echo: String(world.pins().echo?.hash) } })).tools).toHaveLength(1);
 });
 
 test("a definition that changes while it runs is refused from then on", async () => {
@@ -223,7 +224,7 @@ test("it gets the variables that are named and no others, and their values are s
 test("closed, its process ends and nothing is started any more", async () => {
   const world = scripted([definition("echo")]);
   const group = await world.open();
-  await group.close?.();
+  await group.close();
   expect(await caught(use(named(group, "echo")))).toMatchObject({ code: "unavailable" });
   expect(world.book()).toEqual(["start", "notifications/initialized"]);
 });

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { readSecret } from "../../../src/config/secret.ts";
 import type { Json } from "../../../src/protocol/json.ts";
-import type { SourceContext, Tool, ToolContext, ToolGroup } from "../../../src/runtime/tool.ts";
+import type { Tool, ToolContext } from "../../../src/runtime/tool.ts";
+import type { OpenToolGroup, SourceContext } from "../../../src/runtime/tool-group.ts";
 import { type McpOptions, mcp } from "../../../tools/mcp/mcp.ts";
 import type { ServerPins } from "../../../tools/mcp/pins.ts";
 
@@ -26,7 +27,7 @@ export type Scripted = {
   /** The same as a configuration has it. */
   settings(): { command: string; args: string[]; protocol: "legacy" };
   tools(definitions: readonly Definition[]): void;
-  open(more?: Partial<McpOptions>): Promise<ToolGroup>;
+  open(more?: Partial<McpOptions>): Promise<OpenToolGroup>;
   book(): string[];
   /** Whether a process of it is left. */
   isRunning(): boolean;
@@ -37,10 +38,10 @@ export type Scripted = {
 export function scripted(definitions: readonly Definition[], env: { [name: string]: string } = {}): Scripted {
   const folder = mkdtempSync(join(tmpdir(), "mcp-"));
   const secrets = new Set<string>();
-  const groups: ToolGroup[] = [];
+  const groups: OpenToolGroup[] = [];
   const [file, book] = [join(folder, "tools.json"), join(folder, "book")];
   onTestFinished(async () => {
-    await Promise.all(groups.map((group) => group.close?.()));
+    await Promise.all(groups.map((group) => group.close()));
     rmSync(folder, { recursive: true, force: true });
   });
   const from: SourceContext = {
@@ -79,7 +80,7 @@ export function scripted(definitions: readonly Definition[], env: { [name: strin
   };
 }
 
-export const named = (group: ToolGroup, name: string): Tool => group.find((tool) => tool.name === `scripted_${name}`)!;
+export const named = (group: OpenToolGroup, name: string): Tool => group.tools.find((tool) => tool.name === `scripted_${name}`)!;
 
 /** Uses a tool as the interpreter would, with its arguments parsed. */
 export async function use(tool: Tool, input: Json = {}, more: Partial<ToolContext> = {}): Promise<unknown> {
