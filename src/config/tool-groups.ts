@@ -47,7 +47,9 @@ export function exposedTools(
   { agents = [], most = MAX_TOOLS }: Exposure = {},
 ): AgentToolSpec[] {
   const tools: AgentToolSpec[] = [];
-  const compensations = new Set(names.flatMap((group) => (groups[group] ?? []).flatMap(({ compensation }) => compensation ?? [])));
+  const compensations = new Set(
+    Object.entries(groups).flatMap(([group, of]) => (names.includes(group) ? of.flatMap(({ compensation }) => compensation ?? []) : [])),
+  );
   const seen = new Map<string, { readonly name: string; readonly group: string }>();
   for (const group of new Set(names)) {
     const members = Object.hasOwn(groups, group) ? groups[group] : undefined;
