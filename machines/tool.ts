@@ -84,6 +84,7 @@ export const toolMachine = setup({
     needsApproval: ({ context }) => context.needsApproval,
     isDelegated: ({ context }) => context.plan !== undefined,
     isAnswered: (_, { output }: { output: Answer }) => isAnswered(output),
+    isApprovedAndDelegated: ({ context }, { approve }: { approve: boolean | undefined }) => approve === true && context.plan !== undefined,
     isApproved: (_, { approve }: { approve: boolean | undefined }) => approve === true,
     isUnknown: (_, { error }: { error: unknown }) => workError(error).code === "tool_unknown",
     isDenied: (_, { error }: { error: unknown }) => workError(error).denied === true,
@@ -173,6 +174,10 @@ export const toolMachine = setup({
           expiresMs,
         }),
         onDone: [
+          {
+            guard: { type: "isApprovedAndDelegated", params: ({ event }) => event.output as { approve: boolean | undefined } },
+            target: "delegating",
+          },
           { guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } }, target: "running" },
           { target: "refused", actions: [{ type: "keepNo", params: ({ event }) => ({ reason: event.output.reason }) }, "tellRefused"] },
         ],
