@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Move, type Path, pathsByTransition, pathsOf, randomPath } from "../../machines/bounds.ts";
 import { chance, walked } from "./inputs.ts";
 import { type Invariant, ofAgents, ofCompactions, ofRequests, ofRoutes, ofSupervisors, ofTools } from "./invariants.ts";
+import { ofChains, ofFanOuts, ofMapReduces, ofRouters } from "./pattern-invariants.ts";
 
 const invariants: { readonly [machine: string]: { readonly [name: string]: Invariant } } = {
   request: ofRequests,
@@ -11,6 +12,10 @@ const invariants: { readonly [machine: string]: { readonly [name: string]: Invar
   routing: ofRoutes,
   agent: ofAgents,
   supervisor: ofSupervisors,
+  chain: ofChains,
+  router: ofRouters,
+  "fan-out": ofFanOuts,
+  "map-reduce": ofMapReduces,
 };
 const random = 200;
 /** A fan of sixteen tools is the same move sixteen times; `single` is the request machine, which is walked in full. */
