@@ -258,7 +258,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
         patternWalk(mapReduceOf({ siblings })),
         patternWalk(mapReduceOf({ siblings, onFailure: "fail", retries: 1, width: 1 })),
       ]),
-      patternWalk(mapReduceOf({ maxChunks: 9, confirmAbove: 2, fanIn: 3, retries: 1 })),
+      patternWalk(mapReduceOf({ maxChunks: 9, confirmAbove: 2, fanIn: 3 })),
       patternWalk(mapReduceOf({ map: fanOutOf({ branches: [leaf("one"), leaf("two")] }), reduce: onlyOne, width: 3 }), { for: "internal" }),
     ],
   },

@@ -137,16 +137,15 @@ export const answersAreEnough: Invariant = (path) => {
   return plan.onFailure === "fail" && plan.retries === 0 && failures > 0 ? `answered though ${failures} parts had failed` : null;
 };
 
-/** Once the end is certain, nothing more is begun. */
+/** Once a part that had to answer has failed and is not tried again, nothing more is begun. */
 export const nothingBeginsAfterAFailure: Invariant = (path) => {
-  const { onFailure, retries } = planOf<FanOutPlan | MapReducePlan>(path);
-  if (onFailure !== "fail" || retries > 0) return null;
-  const failed = path.steps.findIndex(({ work, outcome }) => {
+  if (planOf<FanOutPlan | MapReducePlan>(path).onFailure !== "fail") return null;
+  const failed = path.steps.findIndex(({ work, outcome, step }) => {
     const { status } = (outcome?.value ?? {}) as Partial<Answer>;
-    return work?.kind === "machine" && !(outcome?.ok && (status === "done" || status === "degraded"));
+    const isFailure = work?.kind === "machine" && !(outcome?.ok && (status === "done" || status === "degraded"));
+    return isFailure && !step.asked.some(({ id }) => id === work.id);
   });
   const after = failed < 0 ? undefined : begunIn(path).find(({ at }) => at >= failed);
-  // What a judge or a merger does is after the branches.
   return after ? `"${after.part.id}" was begun after a part had failed` : null;
 };
 
