@@ -41,6 +41,7 @@ const few: ReadonlySet<string> = new Set([
   "slept",
   // ask
   "yes",
+  "no",
   "nobody answered",
   // lookup
   "hit",

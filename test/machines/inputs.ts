@@ -241,7 +241,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       ...(["first", "vote"] as const).flatMap((by) =>
         (["cancel", "drain"] as const).flatMap((siblings) => [
           patternWalk(fanOutOf({ aggregate: { by }, siblings, least: 2, retries: 1, branches: fanOutOf().branches.slice(1) })),
-          patternWalk(fanOutOf({ aggregate: { by }, siblings, onFailure: "fail", width: siblings === "drain" ? 1 : 3 })),
+          patternWalk(fanOutOf({ aggregate: { by }, siblings, onFailure: "fail", retries: 1, width: siblings === "drain" ? 2 : 3 })),
           patternWalk(fanOutOf({ aggregate: { by }, siblings, least: 2 })),
         ]),
       ),
