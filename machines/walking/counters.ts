@@ -183,9 +183,21 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     toolMachine,
     {
-      state: ({ error, restarted }: ContextOf<typeof toolMachine>) => [error?.code, restarted],
+      state: ({ error, restarted, isApproved }: ContextOf<typeof toolMachine>) => [
+        error?.code,
+        error !== null && error.details?.needs,
+        restarted,
+        isApproved,
+      ],
       end: ({ status }: { status: string }) => status,
-      shape: ({ needsApproval, restarts, plan }: ToolUse) => [needsApproval, restarts, plan],
+      shape: ({ needsApproval, restarts, plan, isQuestion, mayNeedYes, keepsOutput }: ToolUse) => [
+        needsApproval,
+        restarts,
+        plan,
+        isQuestion,
+        mayNeedYes,
+        keepsOutput,
+      ],
       fewEnds: ({ status }: ToolUseOutput) => status === "returned",
       repeat: (output: ToolUseOutput, { id, name }: ToolUse) => ({ ...output, id, name }),
     },
@@ -193,7 +205,13 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     supervisorMachine,
     {
-      state: ({ meters, restarts, agentRestarts }: Supervisor) => [meters, restarts, agentRestarts],
+      state: ({ meters, restarts, agentRestarts, approvals, taint }: Supervisor) => [
+        meters,
+        restarts,
+        agentRestarts,
+        approvals.length > 0,
+        taint,
+      ],
       end: ({ status }: { status: string }) => status,
       shape: ({ limits, supervision, confirm, route }: Supervisor) => [limits, supervision, confirm !== undefined, route !== undefined],
     },

@@ -35,6 +35,7 @@ const few: ReadonlySet<string> = new Set([
   "budget denied",
   // tool
   "returned",
+  "needs a yes",
   "broken",
   "unknown",
   // sleep
@@ -71,6 +72,7 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     ok("returned", { output: 1, content: "1" }),
     failed("broken", errorBody("tool_failed", "it failed")),
     failed("denied", { ...errorBody("tool_denied", "the arguments do not fit"), denied: true }),
+    failed("needs a yes", { ...errorBody("tool_denied", "a person must agree", { details: { needs: "approval" } }), denied: true }),
     failed("not found", { ...errorBody("tool_not_found", "there is no such tool"), denied: true }),
     failed("cap denied", { ...errorBody("limit_hit", "all tool calls are used"), denied: true }),
     failed("unknown", errorBody("tool_unknown", "it was interrupted")),

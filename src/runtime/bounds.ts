@@ -149,7 +149,7 @@ function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMach
   const eachCall = (pick: (call: PerCall) => number) => (work: string) =>
     work.startsWith(callPrefix) ? pick(calls.get(work) ?? dearest) : 0;
   const duration = eachCall((call) => call.ms);
-  const tools = only("tool");
+  const tools = only("tool") + only("delegate");
   const wall = of((work) => (work === "sleep_ms" || work === "ask_ms" ? 1 : duration(work)));
   return {
     calls: of(eachCall((call) => call.calls)),
@@ -306,11 +306,24 @@ export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
 const walkedMessages = ({ context }: AgentSpec): readonly Message[] =>
   Array.from({ length: context ? 2 * (context.keep_turns ?? 1) + 1 : 1 }, () => ({ role: "user", content: "" }));
 
-/** Of the tools that need a yes, or of those that need none, one that may be done again if there is one. */
-function worstTool(spec: AgentSpec, approval: boolean): ReturnType<typeof toolPolicy> | undefined {
+/** Of the tools that ask a person, or of those that ask none, one that is as bad as each of them. */
+function worstTool(spec: AgentSpec, asks: boolean): ReturnType<typeof toolPolicy> | undefined {
   // A tool that is an agent has the paths of any other; what its machines ask for comes on top (plan-bounds.ts).
-  const policies = spec.tools.filter((tool) => tool.approval === approval).map((tool) => toolPolicy(spec, { ...tool, plan: undefined }));
-  return policies.find(({ repeatable }) => repeatable) ?? policies[0];
+  const policies = spec.tools
+    .filter(({ isHidden, approval, isQuestion = false }) => !isHidden && (approval || isQuestion) === asks)
+    .map((tool) => toolPolicy(spec, { ...tool, plan: undefined }));
+  if (policies.length === 0) return undefined;
+  const [repeatable, mayNeedYes, isTakenBack] = [
+    policies.some((policy) => policy.repeatable),
+    policies.some((policy) => policy.mayNeedYes),
+    policies.some((policy) => policy.compensation !== undefined),
+  ];
+  return {
+    approval: asks,
+    ...(repeatable && { repeatable }),
+    ...(mayNeedYes && { mayNeedYes }),
+    ...(isTakenBack && { compensation: "undo" }),
+  };
 }
 
 const isSingle = ({ machine }: AgentSpec): boolean => machine.startsWith("single@");

@@ -131,6 +131,13 @@ const supervised: readonly Message[] = [
     problem: { code: "tool_not_found", message: "there is no such tool", retryable: false },
   }),
   asked("asked for a wait", { kind: "sleep" }),
+  asked("asked for a page", {
+    kind: "tool",
+    use: { hash: "p", name: "page", needsApproval: false, untrusted: true, consequential: false },
+  }),
+  { label: "a yes", event: { type: "work.approved", hash: "m" } },
+  { label: "text from outside before it", event: { type: "work.read" } },
+  asked("asked for a mail", { kind: "tool", use: { hash: "m", name: "mail", needsApproval: true, untrusted: false, consequential: true } }),
   asked("asked for a wait before a restart", { kind: "sleep", isRestart: true }),
   asked("asked after the deadline", { at: 1_000 }),
   asked("asked too deep", { depth: 5 }),
@@ -157,6 +164,10 @@ const policies = [
 ] as const;
 
 /** Every machine, with the walks that together cover it. */
+const exposed = [{}, { cache: true }].map((more) =>
+  walk(requestMachine, { input: { ...request, tiers: ["a"], retries: 0, expose: true, ...more } }),
+);
+
 export const walked: readonly { readonly name: string; readonly machine: AnyStateMachine; readonly walks: () => readonly Walk[] }[] = [
   {
     name: "request",
@@ -164,6 +175,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
     walks: () => [
       walk(requestMachine, { input: { ...request, tiers: [] } }),
       walk(requestMachine, { input: request }),
+      ...exposed,
       walk(requestMachine, { input: { ...request, tiers: ["a", "b"], structured: true } }),
       walk(requestMachine, { input: { ...request, tiers: ["a"], retries: 1, onBudget: "ask", degraded: "Sorry.", cache: true } }),
       ...policies.map((policy) => walk(requestMachine, { input: { ...request, tiers: ["a", "b"], retries: 1, ...policy } })),
@@ -175,6 +187,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
     walks: () => [
       walk(requestMachine, { input: { ...request, tools: undefined, tiers: [] } }),
       walk(requestMachine, { input: { ...request, tools: undefined } }),
+      ...exposed,
       walk(requestMachine, { input: { ...request, tools: undefined, tiers: ["a"], onBudget: "ask", degraded: "Sorry.", cache: true } }),
       ...policies.map((policy) =>
         walk(requestMachine, { input: { ...request, tools: undefined, tiers: ["a", "b"], retries: 1, ...policy } }),
@@ -198,6 +211,8 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(toolMachine, { input: use }),
       walk(toolMachine, { input: { ...use, needsApproval: true } }),
       walk(toolMachine, { input: { ...use, restarts: 2 } }),
+      walk(toolMachine, { input: { ...use, mayNeedYes: true } }),
+      walk(toolMachine, { input: { ...use, input: { question: "Which?" }, isQuestion: true } }),
       walk(toolMachine, { input: { ...use, plan: leaf("expert") } }),
       walk(toolMachine, { input: { ...use, plan: fanOutOf(), input: { input: "Is it safe?" }, needsApproval: true } }),
     ],
@@ -269,6 +284,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(agentMachine, { input: { ...agent, degraded: "Sorry." } }),
       walk(agentMachine, { input: { ...agent, maxSteps: 1, parallelTools: 1, tools: agent.tools.slice(1) } }),
       walk(agentMachine, { input: { ...agent, tools: [] } }),
+      walk(agentMachine, { input: { ...agent, retries: 0, tools: [{ name: "plain", approval: false, compensation: "undo" }] } }),
       walk(agentMachine, {
         input: {
           ...agent,
