@@ -8,6 +8,7 @@ import { AlertWebhook } from "./alerts/webhook.ts";
 import type { Answers } from "./cache/answers.ts";
 import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
+import type { Sampling } from "./evals/sampling.ts";
 import { type LimitEvent, sentenceOf } from "./limits/events.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import { MemoryLimiter } from "./limits/memory-limiter.ts";
@@ -121,6 +122,7 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
     loadTokenizer().catch((error) => onError(`the tokenizer could not be loaded: ${error}`));
   const isAlerting = !extras.passive && resolved.alerts && (isWatched || onAlert || resolved.alerts.isConfigured);
   const alerts = isAlerting ? startAlerts(resolved.alerts, door, onError, [log && ((alert) => log.alert(alert)), onAlert]) : undefined;
+  const sampling = extras.passive ? undefined : await samplingOf(resolved, onError);
   let cache: Answers | undefined;
   let limiter: Limiter | undefined;
   let store: Store | undefined;
@@ -147,16 +149,18 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
       onLimit,
       ...(cache && { cache }),
       onError,
-      observers: [...(log ? [log] : []), ...(alerts ? [alerts.rules] : []), ...observers],
+      observers: [...(log ? [log] : []), ...(alerts ? [alerts.rules] : []), ...(sampling ? [sampling] : []), ...observers],
       redaction: door,
       ...(!recordDoor.isIdle && { record: recordDoor }),
       ...(alerts && { alerts: alerts.rules }),
       onClosed: async () => {
+        await sampling?.close();
         alerts?.close();
         log?.close();
         await script?.close();
       },
     });
+    sampling?.begin(runtime);
     alerts?.rules.watch(() => opened.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
     return runtime;
   } catch (error) {
@@ -167,6 +171,13 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
     log?.close();
     throw error;
   }
+}
+
+/** Who samples no runs loads no scorers. */
+async function samplingOf({ evals }: Resolved, onError: (message: string, run?: string) => void): Promise<Sampling | undefined> {
+  if (!evals) return undefined;
+  const { Sampling } = await import("./evals/sampling.ts");
+  return new Sampling(evals, onError, () => realScheduler.monotonic());
 }
 
 async function openStore(store: Resolved["store"]): Promise<Store> {

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { SamplingSettings } from "../evals/sampling.ts";
 import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
@@ -65,6 +66,7 @@ export type ResolvedConfig = {
   readonly alerts: Observation["alerts"];
   readonly redisURL?: string;
   readonly cache: CacheSettings;
+  readonly evals?: SamplingSettings;
 };
 
 export type LoadOptions = {
@@ -75,6 +77,8 @@ export type LoadOptions = {
   readonly path?: string;
   /** Machines beside `agent` and `single`, by name, with their revisions. */
   readonly machines?: AgentParts["machines"];
+  /** Changes what the file says, once it was checked. */
+  readonly adjust?: (config: Config) => Config;
 };
 
 const fileNames = [
@@ -99,8 +103,9 @@ export async function resolveConfig(
   value: unknown,
   options: Omit<LoadOptions, "path"> & { readonly source?: string } = {},
 ): Promise<Omit<ResolvedConfig, "file">> {
-  const { cwd = process.cwd(), env = process.env, source = "configuration" } = options;
-  const config = check(value, source);
+  const { cwd = process.cwd(), env = process.env, source = "configuration", adjust } = options;
+  const checked = check(value, source);
+  const config = adjust ? check(adjust(checked as Config), source) : checked;
   const secrets = new Set<string>();
   const providers = await configuredProviders(config, { cwd, env, secrets });
   const tools = await toolGroups(config);
@@ -115,8 +120,7 @@ export async function resolveConfig(
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
     tiers,
     priceOf: servedPrices(providers, config.prices ?? {}),
-    // Checked by the schema, key by key; zod's optional keys also allow undefined.
-    agents: resolveAgents((config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents, {
+    agents: resolveAgents([...agentsOf(config), ...(config.evals?.scorers ?? []).flatMap((scorer) => scorer.agents ?? [])], {
       tiers,
       tools,
       machines: { ...(await ownMachines()), ...options.machines },
@@ -139,8 +143,13 @@ export async function resolveConfig(
     ...observationOf(config, withServers(secrets, server, [env.DATABASE_URL, "url" in store ? store.url : undefined]), { cwd, env }),
     ...(server.redisURL && { redisURL: server.redisURL }),
     cache: cacheSettings(config.cache ?? {}, { ...server, cwd, env, store, data }),
+    ...(config.evals && { evals: { ...config.evals, queue: config.evals.queue ?? 100 } }),
   };
 }
+
+// Checked by the schema, key by key; zod's optional keys also allow undefined.
+const agentsOf = ({ agents }: CheckedConfig): readonly (AgentOptions | Pattern)[] =>
+  (agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
 
 function budgetsOf({ budgets = {} }: CheckedConfig): BudgetLimits {
   const { user, key, feature, system } = budgets;
@@ -233,8 +242,7 @@ function tiersOf(config: CheckedConfig, providers: ReadonlyMap<string, Configure
 /** Our groups, and those of the file, which may replace them. Ours are loaded when an agent asks for them. */
 async function toolGroups(config: CheckedConfig): Promise<ToolGroups> {
   const own = config.tools ?? {};
-  const agents = (config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
-  const wanted = new Set(agents.flatMap(groupsIn));
+  const wanted = new Set(agentsOf(config).flatMap(groupsIn));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
