@@ -161,7 +161,7 @@ function answerOf({ runtime }: Performing, one: Case, run: Run): Answer {
 }
 
 /** What scorers spend for one answer, and the door through which they run agents. */
-export class Bill implements ScorerContext {
+class Bill implements ScorerContext {
   readonly #performing: Performing;
   microusd = 0;
 
@@ -182,7 +182,7 @@ export class Bill implements ScorerContext {
   }
 }
 
-export async function scoredBy(name: string, score: () => Scored | null | Promise<Scored | null>): Promise<Scored | null> {
+async function scoredBy(name: string, score: () => Scored | null | Promise<Scored | null>): Promise<Scored | null> {
   try {
     const scored = await score();
     if (scored && !(scored.score >= 0 && scored.score <= 1)) throw new Error(`"${name}" gave ${scored.score}, and a score is 0 to 1`);

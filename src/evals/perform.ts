@@ -35,7 +35,7 @@ export async function perform({ runtime, spend, approve, signal }: Performing, b
     spend.settle(granted, run?.cost_microusd ?? 0);
   }
   if (signal.aborted) throw new Stopped("it was interrupted");
-  if (run.status === "exhausted" && granted < wanted) throw new Stopped(spend.usedUp());
+  if (run.status === "exhausted" && granted < wanted) throw new Stopped(spend.shortfall());
   return run;
 }
 

@@ -70,9 +70,11 @@ export class Sampling implements Observer {
     const end = facts.at(-1);
     if (end?.type !== "run.finished" || !isAnswered(end.status) || this.#own.has(info.agent) || this.#closed) return;
     if (!isTaken(run, this.#settings.sample)) return;
-    if (this.#queue.length >= this.#settings.queue) return this.#drop();
-    this.#queue.push({ run, info });
-    this.#work();
+    if (this.#queue.length >= this.#settings.queue) this.#drop();
+    else {
+      this.#queue.push({ run, info });
+      this.#work();
+    }
   }
 
   /** When what waits was scored. */

@@ -32,7 +32,7 @@ export class Spend {
         this.#held += granted;
         return granted;
       }
-      if (this.#held === 0) throw new Stopped(this.usedUp());
+      if (this.#held === 0) throw new Stopped(this.shortfall());
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
@@ -48,8 +48,9 @@ export class Spend {
     for (const wake of waiting) wake();
   }
 
-  usedUp(): string {
-    return `the eval's budget of ${this.#limit} micro-dollars is used up (${Math.round(this.spent * 1_000) / 1_000} spent): raise budget_microusd, or judge fewer cases`;
+  shortfall(): string {
+    const spent = Math.round(this.spent * 1_000) / 1_000;
+    return `the eval's budget of ${this.#limit} micro-dollars does not cover the next run (${spent} spent): raise budget_microusd, or judge fewer cases`;
   }
 }
 

@@ -24,7 +24,7 @@ export function consistency(options: ConsistencyOptions = {}): CaseScorer {
     of: "case",
     async score(answers, context) {
       if (answers.length < 2) return null;
-      const values = answers.map((answer) => answer && valueOf(answer, member));
+      const values = answers.map((answer) => answer && comparedOf(answer, member));
       const vectors = typeof by === "object" ? await vectorsOf(by, values.map(textOf), context) : [];
       const agreement = (a: number, b: number): number => {
         const [one, other] = [values[a], values[b]];
@@ -43,7 +43,7 @@ export function consistency(options: ConsistencyOptions = {}): CaseScorer {
   };
 }
 
-function valueOf({ output, text }: Answer, member: string | undefined): Json {
+function comparedOf({ output, text }: Answer, member: string | undefined): Json {
   if (member !== undefined) return memberOf(output, member) ?? null;
   return typeof output === "string" ? text.trim() : output;
 }
