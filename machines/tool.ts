@@ -37,6 +37,11 @@ export type ToolUse = {
   /** The call that asked for it. */
   readonly call: string;
   readonly needsApproval: boolean;
+  /** What is asked for is a person's answer. */
+  readonly isQuestion?: boolean | undefined;
+  readonly isCompensation?: boolean | undefined;
+  /** What it returned may be needed to take it back. */
+  readonly keepsOutput?: boolean | undefined;
   /** How often it may be done again when it failed; 0. */
   readonly restarts?: number | undefined;
 };
@@ -47,11 +52,14 @@ export type ToolUseOutput = {
   readonly name: string;
   readonly status: ToolStatus;
   readonly content: string;
+  /** What it returned, where it did. */
+  readonly output?: Json;
   readonly code?: string;
 };
 
 type Context = ToolUse & {
   readonly restarted: number;
+  readonly isApproved: boolean;
   readonly result: ToolOutput | null;
   readonly error: WorkError | null;
   readonly status: ToolStatus;
@@ -60,7 +68,14 @@ type Context = ToolUse & {
 const expiresMs = 24 * 3_600_000;
 const delegatedId = ({ plan }: ToolUse): string => plan?.name ?? "";
 
-const asked = ({ id, name, input, call, part }: ToolUse): ToolInput => ({ id, name, input, call, ...(part !== undefined && { part }) });
+const asked = ({ id, name, input, call, part, isCompensation }: ToolUse): ToolInput => ({
+  id,
+  name,
+  input,
+  call,
+  ...(part !== undefined && { part }),
+  ...(isCompensation && { isCompensation }),
+});
 
 /** The question that the arguments are. */
 const questionIn = ({ input }: ToolUse): string => {
@@ -82,7 +97,11 @@ export const toolMachine = setup({
   actors: withParts({ tool, delegate, ask, sleep }),
   guards: {
     needsApproval: ({ context }) => context.needsApproval,
-    isDelegated: ({ context }) => context.plan !== undefined,
+    /** The supervisor wants a yes that nobody was asked for. */
+    lacksApproval: ({ context }, { error }: { error: unknown }) =>
+      workError(error).details?.needs === "approval" && !context.isApproved && !context.needsApproval,
+    isDelegated: ({ context }) => context.plan !== undefined || context.isQuestion === true,
+    isQuestion: ({ context }) => context.isQuestion === true,
     isAnswered: (_, { output }: { output: Answer }) => isAnswered(output),
     isApproved: (_, { approve }: { approve: boolean | undefined }) => approve === true,
     isUnknown: (_, { error }: { error: unknown }) => workError(error).code === "tool_unknown",
@@ -105,6 +124,12 @@ export const toolMachine = setup({
     keepPart: assign({
       result: (_, { output }: { output: Answer }): ToolOutput => ({ output: output.value ?? output.text, content: answerText(output) }),
     }),
+    keepReply: assign({
+      result: (_, { value }: { value: Json | undefined }): ToolOutput => ({
+        output: value ?? null,
+        content: typeof value === "string" ? value : JSON.stringify(value ?? null),
+      }),
+    }),
     keepUnanswered: assign({
       error: ({ context }, { output }: { output: Answer }): WorkError => ({
         code: "tool_failed",
@@ -120,6 +145,7 @@ export const toolMachine = setup({
     }),
     countRestart: assign({ restarted: ({ context }) => context.restarted + 1 }),
     keepError: assign({ error: (_, { error }: { error: unknown }) => workError(error) }),
+    keepYes: assign({ isApproved: true }),
     keepNo: assign({
       error: (_, { reason }: { reason: string | undefined }): WorkError => ({
         code: "tool_denied",
@@ -143,13 +169,14 @@ export const toolMachine = setup({
   id: "tool",
   version: "3",
   options: { maxIterations: 1_000 },
-  context: ({ input }) => ({ ...input, restarted: 0, result: null, error: null, status: "failed" }),
-  output: ({ context: { id, name, status, result, error } }) => ({
+  context: ({ input }) => ({ ...input, restarted: 0, isApproved: false, result: null, error: null, status: "failed" }),
+  output: ({ context: { id, name, status, result, error, keepsOutput } }) => ({
     id,
     name,
     status,
     content: status === "returned" ? (result?.content ?? "") : `Error: ${error?.message ?? "cancelled"}`,
-    ...(error && { code: error.code }),
+    ...(status === "returned" && result && keepsOutput && { output: result.output }),
+    ...(error && status !== "returned" && { code: error.code }),
   }),
   on: { cancel: ".cancelled" },
   initial: "deciding",
@@ -167,18 +194,26 @@ export const toolMachine = setup({
         src: "ask",
         input: ({ context }) => ({
           kind: "approval",
-          message: `May "${context.name}" be run with these arguments?`,
+          message:
+            context.error === null
+              ? `May "${context.name}" be run with these arguments?`
+              : `${context.error.message}. May it be run with these?`,
           tool: context.name,
           input: context.input,
           expiresMs,
         }),
         onDone: [
-          { guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } }, target: "running" },
+          {
+            guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } },
+            target: "approved",
+            actions: "keepYes",
+          },
           { target: "refused", actions: [{ type: "keepNo", params: ({ event }) => ({ reason: event.output.reason }) }, "tellRefused"] },
         ],
         onError: { target: "refused", actions: [{ type: "keepError", params: ({ event }) => event }, "tellRefused"] },
       },
     },
+    approved: { always: [{ guard: "isDelegated", target: "delegating" }, { target: "running" }] },
     running: {
       invoke: {
         id: "work",
@@ -189,6 +224,11 @@ export const toolMachine = setup({
           {
             guard: { type: "isUnknown", params: ({ event }) => event },
             target: "awaitingVerdict",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "lacksApproval", params: ({ event }) => event },
+            target: "awaitingApproval",
             actions: { type: "keepError", params: ({ event }) => event },
           },
           {
@@ -211,8 +251,28 @@ export const toolMachine = setup({
         id: "delegate",
         src: "delegate",
         input: ({ context }) => asked(context),
-        onDone: "answering",
-        onError: { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
+        onDone: [{ guard: "isQuestion", target: "asking" }, { target: "answering" }],
+        onError: [
+          {
+            guard: { type: "lacksApproval", params: ({ event }) => event },
+            target: "awaitingApproval",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
+        ],
+      },
+    },
+    /** A person's answer is the tool's result. */
+    asking: {
+      invoke: {
+        id: "ask",
+        src: "ask",
+        input: ({ context }) => {
+          const { question, schema } = context.input as { readonly question: string; readonly schema?: Json };
+          return { kind: "question", message: question, tool: context.name, ...(schema !== undefined && { schema }), expiresMs };
+        },
+        onDone: { target: "returned", actions: { type: "keepReply", params: ({ event }) => ({ value: event.output.value }) } },
+        onError: { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
       },
     },
     answering: {

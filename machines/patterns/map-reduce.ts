@@ -111,6 +111,7 @@ export const mapReduceMachine = setup({
       (isFailing(context) && (isOver(context.pool) || context.input.plan.siblings === "cancel")) ||
       (isOver(context.pool) && good(context.pool).length === 0),
     isLast: ({ context }) => isOver(context.pool) && isLastLevel(context),
+    isIncomplete: ({ context }) => isOver(context.pool) && bad(context.pool).length > 0,
     isOver: ({ context }) => isOver(context.pool),
   },
   actions: {
@@ -256,6 +257,7 @@ export const mapReduceMachine = setup({
       always: [
         { guard: "hasFailed", target: "unanswered", actions: "keepFailure" },
         { guard: "isLast", target: "done", actions: "keepAnswer" },
+        { guard: "isIncomplete", target: "between", actions: "tellDropped" },
         { guard: "isOver", target: "between" },
       ],
     },

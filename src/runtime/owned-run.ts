@@ -392,6 +392,7 @@ export class OwnedRun {
       steps: turn.meters.steps,
       calls: turn.meters.calls,
       toolCalls: turn.meters.tool_calls,
+      ...(turn.isTainted && { tainted: true }),
       ...(waits.length > 0 ? { waitingFor: waits } : dropWaiting),
     };
 

@@ -11,7 +11,7 @@ export type Part = Agent | Pattern;
 
 type PatternBase = Pick<
   AgentOptions,
-  "name" | "description" | "confirm_above_microusd" | "sensitive" | "priority" | "bounds" | "supervision"
+  "name" | "description" | "confirm_above_microusd" | "sensitive" | "untrusted_input" | "priority" | "bounds" | "supervision"
 > & {
   /** What a run takes. Its members are slots of the prompts. Default: text or `{messages}`. */
   readonly input?: z.ZodType;

@@ -55,6 +55,8 @@ export type RunProgress = {
   readonly estimated: boolean;
   /** What was said before it in its session was: it counts as sensitive itself. */
   readonly sensitive?: boolean;
+  /** It has read text from outside, itself or before it in its session. */
+  readonly tainted?: boolean;
   readonly waitingFor?: readonly { readonly id: string; readonly kind: InputKind }[];
   /** Only at the end. */
   readonly finishedAt?: number;

@@ -9,7 +9,7 @@ import { consistency, exact, judge, regex } from "../../src/evals/index.ts";
 import { asConfigured } from "../../src/evals/report.ts";
 import { Spend } from "../../src/evals/spend.ts";
 import { variantOf } from "../../src/evals/variant.ts";
-import { agent, tool } from "../../src/index.ts";
+import { agent, chain, fanOut, tool } from "../../src/index.ts";
 import { json } from "../../src/testing/fault-script.ts";
 import { type Model, world } from "../runtime/world.ts";
 
@@ -142,11 +142,31 @@ test("a judge's runs have the eval's budget, its cost is told apart, and one tha
   expect(spend.spent).toBe(29);
 });
 
-test("caches are off unless the eval says otherwise, also in parts of a pattern", async () => {
+test("caches are off unless the eval says otherwise", async () => {
   const cached = agent({ name: "plain", machine: "single", tiers: ["main"], cache: { exact: {} } });
   const options = { agent: cached, dataset: cases("a"), scorers: [exact()], repeat: 3, concurrency: 1 };
-  expect((await evaluated(echo, options)).provider.book.entries).toHaveLength(3);
-  expect((await evaluated(echo, { ...options, cache: true })).provider.book.entries).toHaveLength(1);
+  const inMemory = { store: { path: ":memory:" } };
+  expect((await evaluated(echo, options, inMemory)).provider.book.entries).toHaveLength(3);
+  expect((await evaluated(echo, { ...options, cache: true }, inMemory)).provider.book.entries).toHaveLength(1);
+});
+
+test("each agent in a pattern, and each that is a tool, is changed alike", () => {
+  const leaf = agent({ name: "leaf", description: "Helps.", tiers: ["main"], cache: { exact: {} } });
+  const boss = agent({ name: "boss", tiers: ["main", "other"], tools: ["clock", leaf], escalate_below: 0.5 });
+  const merge = agent({ name: "merge", tiers: ["main"] });
+  const deep = chain({
+    name: "deep",
+    stages: [{ agent: fanOut({ name: "drafts", branches: { agent: leaf, times: 2 }, aggregate: { merge } }) }, boss],
+  });
+  const [found] =
+    variantOf(defineEval({ agent: deep, dataset: cases("a"), scorers: [exact()] }), { agents: [] }, defaultAgents, "other").agents ?? [];
+  const text = JSON.stringify(found);
+  expect(text.match(/"tiers":\["other"\]/g)).toHaveLength(4);
+  expect(text).not.toMatch(/"main"|"cache"|escalate_below/);
+  expect(found).toMatchObject({
+    kind: "chain",
+    stages: [{ agent: { kind: "fan-out", branches: { times: 2 } } }, { name: "boss", tools: ["clock", { name: "leaf" }] }],
+  });
 });
 
 test("a tier of a matrix is the only one that the agent uses", async () => {
