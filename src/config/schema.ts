@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { ShadowJudge } from "../cache/shadow.ts";
 import type { Embedder } from "../embeddings/embedder.ts";
+import type { AnswerScorer } from "../evals/scorer.ts";
 import type { Reranker } from "../knowledge/reranker.ts";
 import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
@@ -491,6 +492,22 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   alerts: alertSettings.or(z.literal(false)).optional(),
+  /** A share of the finished runs is scored in the background. */
+  evals: z
+    .strictObject({
+      sample: share,
+      scorers: z
+        .array(
+          z.custom<AnswerScorer>(
+            (value) => hasMethods(value, "score") && (value as AnswerScorer).of === "answer",
+            "a scorer of single answers: exact(), schema(), regex(), similarity(), judge(), grounding()",
+          ),
+        )
+        .min(1),
+      /** Runs that wait to be scored; 100. More are not scored. */
+      queue: positive.max(10_000).optional(),
+    })
+    .optional(),
 });
 
 /** After validation. */

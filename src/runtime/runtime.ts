@@ -40,6 +40,7 @@ import type { RateLimit } from "../protocol/rate-limit.ts";
 import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
+import type { Score, ScoreBody } from "../protocol/score.ts";
 import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
 import { isSensitive, textOf } from "../routing/rules.ts";
@@ -78,6 +79,7 @@ import { reserving } from "./reserve.ts";
 import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
+import { keepScore, scoresOf } from "./scores.ts";
 import type { Tool } from "./tool.ts";
 import { usageReport } from "./usage.ts";
 import type { Validator } from "./validator.ts";
@@ -414,6 +416,17 @@ export class Runtime implements Runs {
     if (result.type === "known" && !result.sameBody) throw mismatch(run);
     if (result.type === "stored") await this.host.deliver(run, message);
     return { run: runOf(result.record), replayed: result.type === "known" };
+  }
+
+  /** Puts a mark on a run, whatever its status; one author's later mark of a name takes the place of the one before. */
+  async score(run: string, score: ScoreBody, caller: Caller = local): Promise<Score> {
+    await this.checkVisible(run, caller);
+    return keepScore(this.store, run, score, caller, this.scheduler.now());
+  }
+
+  async scores(run: string, caller: Caller = local): Promise<{ data: Score[]; next: null }> {
+    await this.checkVisible(run, caller);
+    return { data: await scoresOf(this.store, run), next: null };
   }
 
   async events(run: string, options: EventsOptions & { readonly caller?: Caller } = {}): Promise<EventReader> {

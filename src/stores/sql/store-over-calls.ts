@@ -93,6 +93,10 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
       };
     },
 
+    score: (run, { name, by, value, comment, at }) => call("score", run, [name, by, value, comment ?? null, at]),
+    scores: async (run) =>
+      (await call("scores", run)).map(([name, by, value, comment, at]) => ({ name, by, value, ...(comment !== null && { comment }), at })),
+
     usage: async (query) => usageOf(await call("usage", query)),
 
     purgeMeters: (keys) => call("purgeMeters", keys),
