@@ -834,7 +834,7 @@ export class Runtime implements Runs {
   private idempotency(key: string | undefined, route: string, body: Json, caller: Caller): Idempotency | undefined {
     if (key === undefined) return undefined;
     return {
-      scope: `${caller.tenant}/${caller.user ?? ""}/${route}`,
+      scope: scopeOf(caller, route),
       key,
       bodyHash: digest("sha1", JSON.stringify(body), "base64url"),
       expiresAt: this.scheduler.now() + idempotencyMs,
@@ -868,6 +868,10 @@ export class Runtime implements Runs {
     if (over.length > 0) await this.store.purgeMeters(over.map(({ key }) => key));
   }
 }
+
+/** Who may repeat a command under its key: the user, or where none is named, the API key. As JSON, so that no two are written alike. */
+const scopeOf = ({ tenant, user, key }: Caller, route: string): string =>
+  JSON.stringify(user === undefined ? [tenant, null, key ?? null, route] : [tenant, user, route]);
 
 function nameOf(input: Input): string {
   if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;
