@@ -146,7 +146,9 @@ export class Answers {
     const told = input.for === "answer" && work.spec.caching?.answers ? this.#counting(work, input, report) : report;
     const key = work.spec.caching?.singleFlight ? keyOf(work, input) : undefined;
     if (!key) return start(told);
-    return this.#flights.perform(`${key.id} ${input.for} ${input.continues ?? ""}`, work, told, start);
+    // Who asked after a purge is given no answer that was begun before it.
+    const mark = this.#asked.get(of(work))?.mark ?? "";
+    return this.#flights.perform(`${key.id} ${mark} ${input.for} ${input.continues ?? ""}`, work, told, start);
   }
 
   /** Hears what a call cost, for the entry that may be made of it. A call that goes on with a text adds to what that has cost. */
