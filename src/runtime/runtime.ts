@@ -328,13 +328,22 @@ export class Runtime implements Runs {
       ...(body.webhook && { webhook: body.webhook.url }),
       createdAt: this.scheduler.now(),
     };
-    this.gate.lanes.checkRoom(
-      allTiersOf(defined.spec)
-        .flatMap(routesOf)
-        .map(({ provider }) => provider),
-      { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
-    );
-    const takeBack = this.rates && (await this.countStart(this.rates, info));
+    const idempotency = this.idempotency(options.idempotencyKey, "start", body as Json, caller);
+    let takeBack: (() => void) | undefined;
+    try {
+      this.gate.lanes.checkRoom(
+        allTiersOf(defined.spec)
+          .flatMap(routesOf)
+          .map(({ provider }) => provider),
+        { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
+      );
+      takeBack = this.rates && (await this.countStart(this.rates, info));
+    } catch (refusal) {
+      // A repeated start asks for nothing new. It is looked for here alone: others need no read.
+      const known = idempotency && (await this.store.keyed(idempotency, info.createdAt));
+      if (!known) throw refusal;
+      return this.accepted(known.run, { type: "known", ...known }, caller);
+    }
     const run = newRunId();
     const accepted = {
       type: "run.accepted",
@@ -344,13 +353,7 @@ export class Runtime implements Runs {
       limits,
       bounds: info.bounds,
     };
-    const result = await this.host.accept(
-      run,
-      info,
-      defined.spec,
-      accepted,
-      this.idempotency(options.idempotencyKey, "start", body as Json, caller),
-    );
+    const result = await this.host.accept(run, info, defined.spec, accepted, idempotency);
     // A repeated start is counted once.
     if (result.type !== "accepted") takeBack?.();
     return this.accepted(run, result, caller);

@@ -27,3 +27,17 @@ test("a key is its tenant's and its user's, however they are named; without a us
   expect(await start(caller("acme", { user: "eu", key: "two" }))).toBe(runs[3]);
   for (const [at, one] of callers.entries()) expect(await start(one)).toBe(runs[at]);
 });
+
+test("a repeated start is no start: the rate limit, which is reached, does not refuse it", async () => {
+  const plans = { free: { requests_per_minute: 1 } };
+  const { runtime, provider } = await world(() => ({ text: "Yes." }), { agents, rate_limits: { plans } });
+  const start = (idempotencyKey: string, input = "?") =>
+    runtime.start({ agent: "helper", input }, { caller: caller("acme", { user: "ada" }), idempotencyKey });
+  const first = await start("one");
+  await expect(start("two")).rejects.toMatchObject({ code: "rate_limited" });
+  const again = await start("one");
+  expect([again.id, again.replayed]).toEqual([first.id, true]);
+  await again.result();
+  await expect(start("one", "??")).rejects.toMatchObject({ code: "idempotency_mismatch" });
+  expect(provider.book.entries).toHaveLength(1);
+});
