@@ -330,13 +330,22 @@ export class Runtime implements Runs {
       ...(body.webhook && { webhook: body.webhook.url }),
       createdAt: this.scheduler.now(),
     };
-    this.gate.lanes.checkRoom(
-      allTiersOf(defined.spec)
-        .flatMap(routesOf)
-        .map(({ provider }) => provider),
-      { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
-    );
-    const takeBack = this.rates && (await this.countStart(this.rates, info));
+    const idempotency = this.idempotency(options.idempotencyKey, "start", body as Json, caller);
+    let takeBack: (() => void) | undefined;
+    try {
+      this.gate.lanes.checkRoom(
+        allTiersOf(defined.spec)
+          .flatMap(routesOf)
+          .map(({ provider }) => provider),
+        { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
+      );
+      takeBack = this.rates && (await this.countStart(this.rates, info));
+    } catch (refusal) {
+      // A repeated start asks for nothing new. It is looked for here alone: others need no read.
+      const known = idempotency && (await this.store.keyed(idempotency, info.createdAt));
+      if (!known) throw refusal;
+      return this.accepted(known.run, { type: "known", ...known }, caller);
+    }
     const run = newRunId();
     const accepted = {
       type: "run.accepted",
@@ -346,13 +355,7 @@ export class Runtime implements Runs {
       limits,
       bounds: info.bounds,
     };
-    const result = await this.host.accept(
-      run,
-      info,
-      defined.spec,
-      accepted,
-      this.idempotency(options.idempotencyKey, "start", body as Json, caller),
-    );
+    const result = await this.host.accept(run, info, defined.spec, accepted, idempotency);
     // A repeated start is counted once.
     if (result.type !== "accepted") takeBack?.();
     return this.accepted(run, result, caller);
@@ -847,7 +850,7 @@ export class Runtime implements Runs {
   private idempotency(key: string | undefined, route: string, body: Json, caller: Caller): Idempotency | undefined {
     if (key === undefined) return undefined;
     return {
-      scope: `${caller.tenant}/${caller.user ?? ""}/${route}`,
+      scope: scopeOf(caller, route),
       key,
       bodyHash: digest("sha1", JSON.stringify(body), "base64url"),
       expiresAt: this.scheduler.now() + idempotencyMs,
@@ -881,6 +884,10 @@ export class Runtime implements Runs {
     if (over.length > 0) await this.store.purgeMeters(over.map(({ key }) => key));
   }
 }
+
+/** Who may repeat a command under its key: the user, or where none is named, the API key. As JSON, so that no two are written alike. */
+const scopeOf = ({ tenant, user, key }: Caller, route: string): string =>
+  JSON.stringify(user === undefined ? [tenant, null, key ?? null, route] : [tenant, user, route]);
 
 function nameOf(input: Input): string {
   if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;

@@ -401,6 +401,8 @@ export interface Store {
     message: InboxMessage,
     options?: { readonly hash?: string; readonly idempotency?: Idempotency },
   ): Promise<MessageResult>;
+  /** The run that a command under this key was for, and whether it had the same body; null for a key that is free at `now`. */
+  keyed(idempotency: Idempotency, now: number): Promise<{ readonly run: string; readonly sameBody: boolean } | null>;
   /** Messages no turn has consumed, oldest first. */
   inbox(run: string): Promise<readonly InboxMessage[]>;
   /** Runs that `owner` has and for which a message waits: another process may have taken it, and its hint may be lost. */

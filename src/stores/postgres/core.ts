@@ -42,6 +42,7 @@ export class PostgresCore implements Awaited<Calls> {
 
   readonly commit = this.#told("commit", (packed: Parameters<Calls["commit"]>[0]) => this.#writer.commit(packed));
   readonly message = this.#told("message", (...args: Parameters<Calls["message"]>) => this.#inbox.message(...args));
+  readonly keyed = this.#told("keyed", (...args: Parameters<Calls["keyed"]>) => this.#inbox.keyed(...args));
   readonly inbox = this.#told("inbox", (run: string) => this.#inbox.inbox(run));
   readonly unread = this.#told("unread", (owner: string) => this.#inbox.unread(owner));
   readonly heartbeat = this.#told("heartbeat", (owner: string, until: number) => this.#ownership.heartbeat(owner, until));

@@ -10,6 +10,7 @@ import type { PackedUsage } from "./usage.ts";
 export interface Calls {
   commit(batch: Packed): EntryResult[];
   message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult;
+  keyed(scope: string, key: string, now: number): Keyed | null;
   inbox(run: string): PackedMessage[];
   unread(owner: string): string[];
   heartbeat(owner: string, until: number): void;
@@ -41,6 +42,8 @@ export interface Calls {
 }
 
 export type MessageOptions = { readonly hash?: string; readonly idempotency?: Idempotency };
+
+export type Keyed = [run: string, bodyHash: string];
 
 export type PackedMessageResult =
   | { readonly type: "stored" | "ended"; readonly record: PackedRecord }

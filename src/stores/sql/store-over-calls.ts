@@ -26,6 +26,10 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
       const result = await call("message", run, [nonce, kind, ordinal ?? null, JSON.stringify(value), createdAt], options);
       return "record" in result ? ({ ...result, record: read(result.record) } as MessageResult) : result;
     },
+    async keyed({ scope, key, bodyHash }, now) {
+      const found = await call("keyed", scope, key, now);
+      return found && { run: found[0], sameBody: found[1] === bodyHash };
+    },
     inbox: async (run) =>
       (await call("inbox", run)).map(([nonce, kind, ordinal, value, createdAt]) => ({
         nonce,

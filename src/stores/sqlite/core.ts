@@ -9,6 +9,7 @@ import type {
   ClaimOptions,
   EndedCursor,
   EndedPage,
+  Keyed,
   MessageOptions,
   PackedFacts,
   PackedMessageResult,
@@ -82,6 +83,9 @@ export class SqliteCore implements Calls {
   }
   message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult {
     return this.#do("message", () => this.#inbox.message(run, message, options));
+  }
+  keyed(scope: string, key: string, now: number): Keyed | null {
+    return this.#do("keyed", () => this.#inbox.keyed(scope, key, now));
   }
   inbox(run: string): PackedMessage[] {
     return this.#do("inbox", () => this.#inbox.inbox(run));
