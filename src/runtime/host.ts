@@ -31,6 +31,7 @@ import type { Interpreter } from "./interpreter.ts";
 import { Journal } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
 import { type OwnedRecord, OwnedRun, type OwnedRunDeps } from "./owned-run.ts";
+import type { ProcessHold } from "./process-hold.ts";
 import { isGone, newProcessName } from "./process-name.ts";
 import { lastTurn } from "./quarantine.ts";
 import { Divergence, replay } from "./recovery.ts";
@@ -43,6 +44,7 @@ export type HostOptions = {
   readonly channel: Channel;
   readonly interpreter: Interpreter;
   readonly scheduler: Scheduler;
+  readonly hold: ProcessHold;
   readonly reserving: Reserving;
   /** The supervisor over the machine `name@revision`; undefined where this process does not carry it. */
   readonly machineOf: (machine: string) => AnyStateMachine | undefined;
@@ -98,13 +100,15 @@ export class Host {
 
   constructor(options: HostOptions) {
     this.options = options;
-    this.journal = new (options.journal ?? Journal)(options.store, options.scheduler);
-    const { channel, interpreter, scheduler, reserving, inspect, observe, redaction } = options;
+    const { channel, interpreter, scheduler, hold, reserving, inspect, observe, redaction } = options;
+    // What waits for the store to be written is not left behind.
+    this.journal = new (options.journal ?? Journal)(options.store, { ...scheduler, after: hold.after });
     this.owning = {
       journal: this.journal,
       channel,
       interpreter,
       scheduler,
+      hold,
       reserving,
       mayBegin: () => !this.closing && this.mayAct(),
       onGone: (gone, why, wakes) => this.gone(gone, why, wakes),

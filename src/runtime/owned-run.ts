@@ -39,6 +39,7 @@ import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedF
 import type { Interpreter, Outcome, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import { partOf } from "./parts.ts";
+import type { ProcessHold } from "./process-hold.ts";
 import type { Reserving } from "./reserve.ts";
 import type { Account, Ask, AskOf, Input, LiveRun, OutcomeInput, Turn } from "./run.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -52,6 +53,8 @@ export type OwnedRunDeps = {
   readonly channel: Channel;
   readonly interpreter: Interpreter;
   readonly scheduler: Scheduler;
+  /** Of this process: a sleep holds it, a question to a person does not. */
+  readonly hold: ProcessHold;
   /** What a call may cost at most. */
   readonly reserving: Reserving;
   /** False when the lease is over or the process is ending: then nothing may start. */
@@ -658,10 +661,10 @@ export class OwnedRun {
     if (!this.deps.mayBegin()) return;
     if (ask.kind === "sleep" || ask.kind === "ask") {
       if (due === undefined) return;
-      const { scheduler } = this.deps;
+      const { scheduler, hold } = this.deps;
       const waiting = this.of(ask.ordinal);
       waiting.due = due;
-      waiting.cancelTimer = scheduler.after(due - scheduler.now(), () => {
+      waiting.cancelTimer = (ask.kind === "sleep" ? hold : scheduler).after(due - scheduler.now(), () => {
         waiting.cancelTimer = undefined;
         this.push(this.timeUp(ask, due));
       });

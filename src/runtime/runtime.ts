@@ -71,8 +71,9 @@ import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
 import { machines } from "./machines.ts";
 import { allTiersOf } from "./parts.ts";
+import { ProcessHold } from "./process-hold.ts";
 import { auditPrompts, type PromptAudit } from "./prompt-audit.ts";
-import { eachEvent, readEvents } from "./reader.ts";
+import { eachEvent, type ReadingDeps, readEvents } from "./reader.ts";
 import { bodyOf, feed, turnsOf } from "./recovery.ts";
 import { reserving } from "./reserve.ts";
 import type { Input, LiveRun } from "./run.ts";
@@ -177,6 +178,7 @@ export class Runtime implements Runs {
   private readonly store: Store;
   private readonly channel: Channel;
   private readonly scheduler: Scheduler;
+  private readonly hold: ProcessHold;
   private readonly host: Host;
   private readonly budgetsAbove: Budgets;
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
@@ -226,6 +228,7 @@ export class Runtime implements Runs {
     this.store = options.store;
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
+    this.hold = new ProcessHold(this.scheduler);
     this.budgetsAbove = new Budgets(this.store, options.budgets ?? {}, this.scheduler);
     const clock = (): number => this.scheduler.monotonic();
     const door = options.redaction ?? redaction();
@@ -238,7 +241,7 @@ export class Runtime implements Runs {
     this.breakers = new Health(clock, reliability.breaker, (change) => this.notice({ type: "breaker", ...change }));
     this.rates = rateLimits && new RateLimits(rateLimits.limiter, rateLimits, minuteMs);
     this.limiterUntested = this.rates !== undefined;
-    const timing = { clock, after: (ms: number, task: () => void) => this.scheduler.after(ms, task) };
+    const timing = { clock, after: this.hold.after };
     const settings = { ...options.queue, ...(minuteMs && { minuteMs }), ...(exhaustedMs && { exhaustedMs }) };
     this.gate = new CallGate(
       new ProviderLimits(options.providerLimits ?? {}, settings, timing, (event) => this.limited(event)),
@@ -271,6 +274,7 @@ export class Runtime implements Runs {
       store: this.store,
       channel: this.channel,
       scheduler: this.scheduler,
+      hold: this.hold,
       interpreter:
         options.interpreter ??
         createInterpreter({
@@ -417,7 +421,7 @@ export class Runtime implements Runs {
 
   async events(run: string, options: EventsOptions & { readonly caller?: Caller } = {}): Promise<EventReader> {
     const record = await this.find(run, options.caller ?? local);
-    return readEvents(record, hasEnded(record.status), { store: this.store, channel: this.channel, scheduler: this.scheduler }, options);
+    return readEvents(record, hasEnded(record.status), this.reading, options);
   }
 
   // --- reading
@@ -676,10 +680,15 @@ export class Runtime implements Runs {
       await this.options.onClosed?.();
     } finally {
       clearInterval(alive);
+      this.hold.letGo();
     }
   }
 
   // --- private
+
+  private get reading(): ReadingDeps {
+    return { store: this.store, channel: this.channel, scheduler: this.scheduler, hold: this.hold.take };
+  }
 
   /** What a start body asks for, once everything that can be wrong with it was said. */
   private checkedStart(body: StartBody): { readonly defined: KnownAgent; readonly input: Json; readonly limits: Limits } {
@@ -711,7 +720,7 @@ export class Runtime implements Runs {
 
   /** `isNew`: accepted by this very process. */
   private handle(id: string, replayed: boolean, find: () => Promise<RunRecord>, caller: Caller, isNew = false): RunHandle {
-    const deps = { store: this.store, channel: this.channel, scheduler: this.scheduler };
+    const deps = this.reading;
     const open = async (options?: EventsOptions): Promise<EventReader> => {
       // While a new run lives with its first owner, its channel has told everything: the store need not be asked (10 % of a short run's CPU).
       if (isNew && this.host.owns(id)?.epoch === 1) return readEvents({ id, seq: 1 }, false, deps, options);

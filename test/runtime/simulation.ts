@@ -409,6 +409,7 @@ class Process {
       monotonic: () => this.frozenAt ?? world.now,
       defer: (task) => void world.later(this, task),
       after: (ms, task) => world.later(this, task, Math.max(0, ms)),
+      hold: () => () => {},
       random,
     };
     this.store = storeOverCalls(this.call, async () => {});
