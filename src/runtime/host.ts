@@ -86,6 +86,8 @@ export class Host {
   private readonly claiming = new Map<string, Promise<void>>();
   /** The lease ended: what the store still has under our name is given up before the next lease begins. */
   private lapsed = false;
+  /** Of runs that were dropped as the lease ended: all that was begun and may be open, and the epoch in which they were ours. */
+  private readonly dropped = new Map<string, { readonly epoch: number; readonly begun: readonly number[] }>();
   /** Runs that the store says are ours and that are not in memory: a turn could not be written, or (with the record) recovery failed. */
   private readonly strays = new Map<string, RunRecord | null>();
   /** Claims and recoveries under way. */
@@ -336,6 +338,11 @@ export class Host {
     this.runs.get(record.id)?.drop();
     this.runs.delete(record.id);
     this.strays.delete(record.id);
+    const dropped = this.dropped.get(record.id);
+    this.dropped.delete(record.id);
+    // Its last owner ended in order, or was this very process: then it is known what was begun.
+    const wasBegun = (ordinal: number): boolean =>
+      !record.released && (dropped?.epoch !== record.epoch - 1 || dropped.begun.includes(ordinal));
     try {
       const spec = await this.options.specOf(record.info.agentHash);
       if (!spec) throw new Divergence(`the definition of agent ${record.info.agent} (${record.info.agentHash}) is not in the store`);
@@ -348,7 +355,7 @@ export class Host {
       const live = await replay(store, record, (history) => this.liveRun(marked(record), spec, history as readonly Message[] | undefined));
       if (this.closed) return;
       const owned = this.adopt(record, spec, live);
-      owned.resume(record, inbox);
+      owned.resume(record.open, wasBegun, inbox);
       // What came while it was replayed was not in that inbox.
       for (const message of await store.inbox(record.id)) owned.message(message);
     } catch (error) {
@@ -403,7 +410,12 @@ export class Host {
   private dropAll(): void {
     const runs = [...this.runs.values()];
     this.runs.clear();
-    for (const run of runs) run.drop();
+    // What an earlier lapse had left was taken up since, here or elsewhere.
+    if (!this.lapsed) this.dropped.clear();
+    for (const run of runs) {
+      this.dropped.set(run.id, { epoch: run.epoch, begun: run.begunWork });
+      run.drop();
+    }
     this.strays.clear();
     this.lapsed = true;
     if (runs.length > 0)

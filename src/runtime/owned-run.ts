@@ -123,6 +123,8 @@ export class OwnedRun {
   private gone = false;
   private cancelling = false;
   private lastAt = 0;
+  /** Work that was begun, here or by an earlier owner, and whose end is not in the store. */
+  private begun: number[] = [];
   /** Work that is open and what is known of it here, by ordinal. */
   private readonly open = new Map<number, Open>();
   private readonly seen = new Set<string>();
@@ -197,18 +199,20 @@ export class OwnedRun {
   }
 
   /** Goes on with a recovered run: its messages, and for its open work what was lost, what is done again, what is waited for. */
-  resume({ open, released = false }: Pick<RunRecord, "open" | "released">, inbox: readonly InboxMessage[]): void {
+  resume(open: readonly OpenAsk[], wasBegun: (ordinal: number) => boolean, inbox: readonly InboxMessage[]): void {
     for (const asked of open) {
       if (asked.denied !== undefined) this.of(asked.ordinal).denied = true;
-      else if (asked.kind === "call" && !released) this.of(asked.ordinal).lost = asked;
+      else if (wasBegun(asked.ordinal)) {
+        this.begun.push(asked.ordinal);
+        if (asked.kind === "call") this.of(asked.ordinal).lost = asked;
+      }
     }
     for (const message of inbox) this.message(message);
     for (const { ordinal, denied, holdNano = 0, maxTokens = 0, holdTokens, due } of open) {
       const ask = this.live.live.get(ordinal);
       if (!ask) continue;
       if (denied !== undefined) this.inputs.push(budgetDenial(ordinal, denied));
-      // Its last owner ended in order: it has begun nothing that is still open.
-      else if (released) this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
+      else if (!wasBegun(ordinal)) this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
       else if (ask.kind === "call") this.inputs.push(lostCall(ordinal, holdNano, maxTokens, holdTokens));
       else if (ask.kind === "tool" && ask.class === "once") this.inputs.push(unknownTool(ordinal));
       else this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
@@ -221,6 +225,11 @@ export class OwnedRun {
   get hasLost(): boolean {
     for (const { lost } of this.open.values()) if (lost) return true;
     return false;
+  }
+
+  /** Of what may be open in the store, all that was begun. */
+  get begunWork(): readonly number[] {
+    return this.begun;
   }
 
   get isPerforming(): boolean {
@@ -612,6 +621,10 @@ export class OwnedRun {
       if (result.type === "broken") this.deps.onError(`a turn could not be written: ${result.message}`, this.id);
       return;
     }
+    for (const { ordinal } of pending.entry.closes) {
+      const at = this.begun.indexOf(ordinal);
+      if (at >= 0) this.begun.splice(at, 1);
+    }
     this.release(pending, result);
     if (this.deps.inspect && pending.inspected.length > 0) this.deps.inspect(this.id, pending.inspected);
     if (pending.turn.end) {
@@ -677,6 +690,7 @@ export class OwnedRun {
       open.call = { call: callId(ordinal), for: ask.input.for, actor, text: "", reasoning: "" };
       this.deps.channel.openCall(this.id, open.call);
     }
+    this.begun.push(ordinal);
     open.performing = this.deps.interpreter.perform(
       {
         run: this.id,
@@ -780,11 +794,16 @@ const budgetDenial = (ordinal: number, level: string): OutcomeInput =>
 const interruptedCall = (ordinal: number, by: string, account?: Account): OutcomeInput =>
   failure(ordinal, { code: "lost", message: `the call was interrupted by ${by}`, retryable: true, call: callId(ordinal) }, account);
 
-/** The process died during the call: whether it was answered is not known, so its whole hold is charged and marked. */
+/** The process died, or lost the run, during the call: whether it was answered is not known, so its whole hold is charged and marked. */
 const lostCall = (ordinal: number, holdNano: number, maxTokens: number, holdTokens = maxTokens): OutcomeInput =>
   failure(
     ordinal,
-    { code: "lost", message: "the process died during this call", retryable: true, call: callId(ordinal) },
+    {
+      code: "lost",
+      message: "the process died during this call, or lost the store for so long that it had to give it up",
+      retryable: true,
+      call: callId(ordinal),
+    },
     {
       costNano: holdNano,
       inputTokens: holdTokens - maxTokens,
