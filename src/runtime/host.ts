@@ -16,7 +16,6 @@ import type { Redaction } from "../safety/redaction.ts";
 import { isDamage } from "../stores/damage.ts";
 import {
   type AcceptEntry,
-  type EntryResult,
   type Idempotency,
   type InboxMessage,
   noProgress,
@@ -28,7 +27,7 @@ import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
 import { withInput } from "./instructions.ts";
 import type { Interpreter } from "./interpreter.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type Written } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
 import { type OwnedRecord, OwnedRun, type OwnedRunDeps } from "./owned-run.ts";
 import type { ProcessHold } from "./process-hold.ts";
@@ -93,6 +92,9 @@ export class Host {
   /** Claims and recoveries under way. */
   private recovering = 0;
   private leaseUntil = 0;
+  /** When the lease was last renewed, and whether it could not be since. */
+  private renewedAt = 0;
+  private unrenewed = false;
   private cancelTimers: (() => void)[] = [];
   /** Ending: what runs goes on, nothing new is begun. */
   private closing = false;
@@ -126,6 +128,11 @@ export class Host {
     return this.runs.size;
   }
 
+  /** For how long the lease could not be renewed; 0 while it can. */
+  get unrenewedMs(): number {
+    return this.unrenewed ? this.options.scheduler.monotonic() - this.renewedAt : 0;
+  }
+
   owns(run: string): OwnedRun | undefined {
     return this.runs.get(run);
   }
@@ -144,10 +151,18 @@ export class Host {
     await this.beat();
     const every = (ms: number, task: () => Promise<void>): void => {
       let cancel = (): void => {};
+      // A failure is told when it begins, not each time.
+      let failure = "";
+      const tell = (error: unknown): void => {
+        if (failure !== String(error)) this.options.onError?.(String(error));
+        failure = String(error);
+      };
       const again = (): void => {
         cancel = this.options.scheduler.after(ms, () => {
           task()
-            .catch((error) => this.options.onError?.(String(error)))
+            .then(() => {
+              failure = "";
+            }, tell)
             .finally(() => !this.closing && !this.closed && again());
         });
       };
@@ -160,7 +175,7 @@ export class Host {
   }
 
   /** Stores a run and, unless its session is busy, starts it; both in one transaction where it can be. */
-  accept(run: string, info: RunInfo, spec: AgentSpec, fact: NewFact, idempotency?: Idempotency): Promise<EntryResult> {
+  accept(run: string, info: RunInfo, spec: AgentSpec, fact: NewFact, idempotency?: Idempotency): Promise<Written> {
     const entry: AcceptEntry = {
       type: "accept",
       run,
@@ -209,7 +224,7 @@ export class Host {
     const [record] = await store.claim(this.owner, { now: scheduler.now(), limit: 1, machines, run, quarantined: true });
     if (!record) return;
     const { entry, facts } = lastTurn(record, reason, scheduler.now() - record.info.createdAt);
-    const result = await new Promise<EntryResult>((resolve) => this.journal.submit(entry, resolve));
+    const result = await new Promise<Written>((resolve) => this.journal.submit(entry, resolve));
     if (result.type !== "written")
       throw new EscapementError("unavailable", `the run could not be ended (${result.type}); try again`, { run });
     channel.publish(
@@ -432,7 +447,10 @@ export class Host {
       await store.heartbeat(this.owner, scheduler.now() + leaseMs);
       // Counted from before the write, so that it ends here before it ends for others.
       this.leaseUntil = from + leaseMs;
+      this.renewedAt = from;
+      this.unrenewed = false;
     } catch (error) {
+      this.unrenewed = true;
       if (scheduler.monotonic() >= this.leaseUntil) this.dropAll();
       throw error;
     }

@@ -37,7 +37,7 @@ import type { AgentSpec } from "./agent.ts";
 import { callRows } from "./call-row.ts";
 import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Outcome, Performing } from "./interpreter.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal, Written } from "./journal.ts";
 import { partOf } from "./parts.ts";
 import type { ProcessHold } from "./process-hold.ts";
 import type { Reserving } from "./reserve.ts";
@@ -611,7 +611,7 @@ export class OwnedRun {
 
   // --- releasing
 
-  private committed(pending: Pending, result: EntryResult): void {
+  private committed(pending: Pending, result: Written): void {
     this.uncommitted--;
     if (pending.entry.asks.some((ask) => ask.reserve)) this.undecided--;
     if (this.gone) return;

@@ -48,7 +48,6 @@ import { damaged } from "../stores/damage.ts";
 import {
   type Correction,
   correctionWords,
-  type EntryResult,
   type FactRow,
   type Idempotency,
   type InboxMessage,
@@ -68,7 +67,7 @@ import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
 import { definitionOf, withInput } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal, Written } from "./journal.ts";
 import { machines } from "./machines.ts";
 import { allTiersOf } from "./parts.ts";
 import { ProcessHold } from "./process-hold.ts";
@@ -637,8 +636,9 @@ export class Runtime implements Runs {
   health(): { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" | "limiter" } {
     if (this.draining) return { ready: false, reason: "draining" };
     const stalled = this.host.journal.stalledMs();
-    if (stalled && stalled.ms >= stalledMs)
-      return { ready: false, reason: stalled.error?.body.details?.reason === "storage_full" ? "storage_full" : "store" };
+    if (stalled && stalled.ms >= stalledMs) return { ready: false, reason: whyUnstored(stalled.error) };
+    // A process that writes nothing else renews its lease.
+    if (this.host.unrenewedMs >= stalledMs) return { ready: false, reason: "store" };
     if (this.limiterUntested) return { ready: false, reason: "limiter" };
     return { ready: true };
   }
@@ -706,13 +706,18 @@ export class Runtime implements Runs {
     return limits === spec.limits ? bounds : boundsOf(spec, limits);
   }
 
-  private accepted(run: string, result: EntryResult, caller: Caller): RunHandle {
+  private accepted(run: string, result: Written, caller: Caller): RunHandle {
     switch (result.type) {
       case "accepted":
         return this.handle(run, false, () => this.find(run, caller), caller, true);
       case "known":
         if (!result.sameBody) throw mismatch(result.run);
         return this.handle(result.run, true, () => this.find(result.run, caller), caller);
+      case "given_up":
+        throw new EscapementError("unavailable", "the store does not take writes at the moment, so the run was not accepted; try again", {
+          retry_after_ms: 1_000,
+          details: { reason: whyUnstored(result.error) },
+        });
       default:
         throw new EscapementError("internal", "the run could not be stored");
     }
@@ -876,6 +881,9 @@ export class Runtime implements Runs {
     if (over.length > 0) await this.store.purgeMeters(over.map(({ key }) => key));
   }
 }
+
+const whyUnstored = (error: EscapementError | null): "storage_full" | "store" =>
+  error?.body.details?.reason === "storage_full" ? "storage_full" : "store";
 
 function nameOf(input: Input): string {
   if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;
