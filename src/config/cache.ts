@@ -54,7 +54,11 @@ export function cacheSettings(config: NonNullable<CheckedConfig["cache"]>, from:
 }
 
 async function embedderOf(setting: Embedder | EmbedderSettings | "local", from: From): Promise<Embedder> {
-  if (setting === "local") return (await import("../embeddings/local.ts")).localEmbedder();
+  if (setting === "local") {
+    const { checkInstalled, localEmbedder } = await import("../embeddings/local.ts");
+    checkInstalled();
+    return localEmbedder();
+  }
   if ("embed" in setting) return setting;
   const { openaiEmbedder } = await import("../embeddings/openai.ts");
   const apiKey =
