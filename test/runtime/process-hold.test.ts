@@ -1,10 +1,10 @@
 /** What keeps a process alive: programs in a process of their own, with nothing else open while their run waits. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, onTestFinished, test } from "vitest";
 import { chat, chatError, chats } from "../../src/testing/fault-chat.ts";
 import { type FaultHandler, startFaultServer } from "../../src/testing/fault-server.ts";
-import { endAll, newFolder, run, start } from "../whole-path/served.ts";
+import { endAll, newFolder, run, serve, start } from "../whole-path/served.ts";
 import { within } from "../whole-path/until.ts";
 
 afterEach(endAll);
@@ -60,6 +60,19 @@ test("a run of the command line is there after the wait before a retry", async (
   const { cwd } = await world(failsOnce());
   const { code, stdout } = await run({ cwd, args: ["run", "short", "hello"] });
   expect({ code, stdout }).toEqual({ code: 0, stdout: "Here I am.\n" });
+});
+
+test("a run of the command line that asks a person, with nobody there, says how to answer, and is kept for that", async () => {
+  const { cwd } = await world(chats([{ tools: [{ name: "send", input: {} }] }, { text: "It is sent." }]));
+  writeFileSync(join(cwd, "escapement.config.ts"), readFileSync(join(cwd, "escapement.config.ts"), "utf8").replace(/store: .*/, ""));
+  const { code, stderr } = await run({ cwd, args: ["run", "short", "hello"] });
+  expect(code).toBe(1);
+  const [, id, question] = /`escapement answer (\S+) (\S+) --approve \(or --deny\)`/.exec(stderr) ?? [];
+  const { url } = await serve({ cwd });
+  const answered = await run({ cwd, args: ["answer", `${id}`, `${question}`, "--approve", "--url", url] });
+  expect(answered.code).toBe(0);
+  const { stdout } = await run({ cwd, args: ["tail", `${id}`, "--url", url] });
+  expect(stdout).toBe("It is sent.\n");
 });
 
 test("who reads a run is told its end, also where the wait has left memory", async () => {
