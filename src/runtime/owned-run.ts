@@ -17,7 +17,7 @@ import type { ErrorBody } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
-import type { InputKind, RunStatus } from "../protocol/run.ts";
+import type { RunStatus, Waiting } from "../protocol/run.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import {
   type AskEntry,
@@ -211,7 +211,7 @@ export class OwnedRun {
     for (const { ordinal, denied, holdNano = 0, maxTokens = 0, holdTokens, due } of open) {
       const ask = this.live.live.get(ordinal);
       if (!ask) continue;
-      if (denied !== undefined) this.inputs.push(budgetDenial(ordinal, denied));
+      if (denied !== undefined) this.inputs.push(this.denial(ordinal, denied));
       else if (!wasBegun(ordinal)) this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
       else if (ask.kind === "call") this.inputs.push(lostCall(ordinal, holdNano, maxTokens, holdTokens));
       else if (ask.kind === "tool" && ask.class === "once") this.inputs.push(unknownTool(ordinal));
@@ -574,9 +574,10 @@ export class OwnedRun {
     return { type: "limit.hit", at, actor: "run", which: "budget.run", value, limit };
   }
 
-  private waitingFor(): { id: string; kind: InputKind }[] {
-    const waits: { id: string; kind: InputKind }[] = [];
-    for (const ask of this.live.live.values()) if (ask.kind === "ask") waits.push({ id: askId(ask.ordinal), kind: ask.input.kind });
+  private waitingFor(): Waiting[] {
+    const waits: Waiting[] = [];
+    for (const { kind, ordinal, input } of this.live.live.values())
+      if (kind === "ask") waits.push({ id: askId(ordinal), kind: input.kind, message: input.message });
     return waits;
   }
 
@@ -650,7 +651,7 @@ export class OwnedRun {
       if (!this.live.live.has(ask.ordinal)) continue;
       if (!grant.granted) {
         this.of(ask.ordinal).denied = true;
-        this.inputs.push(budgetDenial(ask.ordinal, grant.level));
+        this.inputs.push(this.denial(ask.ordinal, grant.level));
       } else if (!this.cancelling) this.begin(ask, grant, (entry.asks[i] as AskEntry).due);
     }
     if (!observed) return;
@@ -754,6 +755,21 @@ export class OwnedRun {
     );
   }
 
+  /** A run's own budget is its starter's to know; how those above it stand is not told to whoever has started a run. */
+  private denial(ordinal: number, level: string): OutcomeInput {
+    const [used, limit] = [this.spentNano / 1_000, this.limitNano / 1_000];
+    const own = `the run budget of ${limit} micro-dollars, of which ${used} are spent, does not allow this call`;
+    return failure(ordinal, {
+      code: "budget_exceeded",
+      message: level === "run" ? own : `the ${level} budget does not allow this call`,
+      retryable: false,
+      denied: true,
+      call: callId(ordinal),
+      shown: 0,
+      details: { level, ...(level === "run" && { unit: "microusd", limit, used }) },
+    });
+  }
+
   private timeUp(ask: Ask, due: number): OutcomeInput {
     const { ordinal } = ask;
     if (due >= this.deadline) return failure(ordinal, deadlineOver);
@@ -778,17 +794,6 @@ const failure = (ordinal: number, error: WorkError, account?: Account): OutcomeI
   value: error,
   ...(account && { account }),
 });
-
-const budgetDenial = (ordinal: number, level: string): OutcomeInput =>
-  failure(ordinal, {
-    code: "budget_exceeded",
-    message: `the ${level} budget does not allow this call`,
-    retryable: false,
-    denied: true,
-    call: callId(ordinal),
-    shown: 0,
-    details: { level },
-  });
 
 /** Ours interrupted it: charged for what was streamed. It takes none of the request's retries, which are for providers. */
 const interruptedCall = (ordinal: number, by: string, account?: Account): OutcomeInput =>

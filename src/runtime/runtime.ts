@@ -393,9 +393,11 @@ export class Runtime implements Runs {
     options: { readonly caller?: Caller; readonly idempotencyKey?: string } = {},
   ): Promise<{ run: Run; replayed: boolean }> {
     const caller = options.caller ?? local;
-    await this.checkVisible(run, caller);
+    const { progress } = await this.find(run, caller);
     const ordinal = /^q(\d{1,9})$/.exec(answer.id)?.[1];
     if (ordinal === undefined) throw new EscapementError("conflict", `nothing waits for an answer under "${answer.id}"`, { run });
+    const asked = progress.waitingFor?.find(({ id }) => id === answer.id);
+    if (asked) checkAnswer(asked, answer);
     const { id: _id, ...given } = answer;
     // As the store gives it back.
     const value = JSON.parse(JSON.stringify(given)) as Json;
@@ -894,6 +896,16 @@ function nameOf(input: Input): string {
 /** The mark only ever goes up: a client, the agent or one of its rules sets it, and nobody takes it away. */
 const isMarked = ({ sensitive }: StartBody, spec: AgentSpec, input: Json): boolean =>
   sensitive === true || spec.sensitive === true || isSensitive(spec.route?.rules ?? [], () => textOf(input));
+
+/** What does not answer the question would only have it asked again. */
+function checkAnswer({ id, kind }: { readonly id: string; readonly kind: string }, answer: AnswerBody): void {
+  const refused = (path: string, way: string): EscapementError =>
+    new EscapementError("invalid_request", `"${id}" asks ${way}`, { details: { path } });
+  const isNo = "approve" in answer && !answer.approve;
+  if (kind === "budget" && !("amount_microusd" in answer) && !isNo)
+    throw refused("amount_microusd", 'for money: say "amount_microusd", so much more in micro-dollars, or "approve": false');
+  if (["approval", "confirm"].includes(kind) && !("approve" in answer)) throw refused("approve", 'for a yes or a no: say "approve"');
+}
 
 /** A limit that is no positive number would be no limit. */
 function checkLimits(limits: NonNullable<StartBody["limits"]>): void {
