@@ -5,7 +5,7 @@
  * the place a process runs in. Nothing is started here: the store, the offline server and the runtime are the caller's.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { SamplingSettings } from "../evals/sampling.ts";
 import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
@@ -232,9 +232,16 @@ async function readConfig(file: string): Promise<unknown> {
     // JSON.parse quotes the text around a mistake, which may be a key; a position is enough to find it.
     const reason = file.endsWith(".json") ? "it is no JSON" : (error as Error).message;
     const position = file.endsWith(".json") ? (/\(line \d+ column \d+\)/.exec((error as Error).message)?.[0] ?? "") : "";
-    throw new EscapementError("invalid_request", `${file} cannot be read: ${reason} ${position}`.trim());
+    throw new EscapementError("invalid_request", `${file} cannot be read: ${reason} ${position}`.trim() + asModule(file, error));
   }
   throw new EscapementError("invalid_request", `${file} has no default export; write: export default defineConfig({ … })`);
+}
+
+/** `npm init -y` writes `"type": "commonjs"`, and then a module is read as if it were none. */
+function asModule(file: string, error: unknown): string {
+  const isModule = /Unexpected token 'export'|Cannot use import statement/.test(error instanceof SyntaxError ? error.message : "");
+  if (!isModule) return "";
+  return `. It is a module in a package that has none: run \`npm pkg set type=module\`, or name it ${basename(file).replace(/\.([jt])s$/, ".m$1s")}`;
 }
 
 function check(value: unknown, source: string): CheckedConfig {
