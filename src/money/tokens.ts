@@ -96,6 +96,9 @@ export function countText(text: string, tokenizer: Tokenizer): number {
   return bound(count(text), tokenizer);
 }
 
+/** Whether texts are counted by a vocabulary, not by their bytes. */
+export const isCounting = (tokenizer: Tokenizer): boolean => tokenizer.encoding !== "bytes" && encode !== undefined;
+
 /** Only OpenAI's own models are counted without a margin. */
 const isOpenAI = (tokenizer: Tokenizer): boolean => tokenizer.encoding === "o200k_base" && tokenizer.margin === 0;
 

@@ -10,7 +10,7 @@ import type { Health } from "../limits/health.ts";
 import type { Entered, Pass } from "../limits/provider-lane.ts";
 import { costNano, worstCase } from "../money/prices.ts";
 import { isSameModel } from "../money/served-model.ts";
-import { countText } from "../money/tokens.ts";
+import { countText, isCounting, type Tokenizer } from "../money/tokens.ts";
 import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
@@ -46,8 +46,10 @@ export type CallDeps = AdmissionDeps & {
 /** Only these say that a provider is unwell; a refusal or a bad request does not (FEATURES A11). */
 const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "interrupted", "timeout"]);
 
-/** More characters than this a token, and the output is counted while it streams: it may have passed its hold. */
+/** More characters than this a token, and output whose tokens cannot be counted is held to have passed its hold. */
 const charsPerToken = 8;
+
+const unmargined: Tokenizer = { encoding: "o200k_base", margin: 0 };
 
 const tokensOf = (account: Account | undefined): number => (account ? account.inputTokens + account.outputTokens : 0);
 
@@ -94,6 +96,11 @@ export class Call {
   private said = "";
   /** Characters of all output so far: each element would otherwise be summed up anew. */
   private outputLength = 0;
+  /** Tokens of the output that was counted on the way, without a margin. */
+  private counted = 0;
+  /** Output since, and its bytes: it has no more tokens than those. */
+  private fresh = "";
+  private freshBytes = 0;
 
   /** The call, ready to begin; or the error as which it ends without having been made. */
   static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter, onFirst?: () => void): Call | WorkError {
@@ -248,6 +255,8 @@ export class Call {
     this.onFirst?.();
     this.onFirst = undefined;
     this.outputLength += text.length;
+    this.fresh += text;
+    this.freshBytes += Buffer.byteLength(text);
     if (type === "hidden") {
       this.hidden += text;
       return;
@@ -301,9 +310,22 @@ export class Call {
     return this.deps.record ? this.recorded(whole) : whole;
   }
 
+  /**
+   * Output is counted only when its bytes say that it may have passed what was granted, and each part of it once. Another maker's model
+   * may say the same in as many tokens less as its count has for a margin.
+   */
   private isWithinHold(): boolean {
-    const { maxTokens } = this.work;
-    return this.outputLength <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
+    const { tokenizer } = this.provider;
+    const most = this.work.maxTokens * (1 + tokenizer.margin);
+    if (this.counted + this.freshBytes <= most) return true;
+    if (!isCounting(tokenizer)) return this.outputLength <= charsPerToken * this.work.maxTokens || this.streamedTokens() <= most;
+    this.counted += countText(this.fresh, unmargined);
+    this.fresh = "";
+    this.freshBytes = 0;
+    if (this.counted <= most) return true;
+    // Counted in parts a token may be two.
+    this.counted = Math.min(this.counted, this.streamedTokens(unmargined));
+    return this.counted <= most;
   }
 
   private ended(end: ProviderEnd): Effect.Effect<Outcome> {
@@ -457,8 +479,7 @@ export class Call {
     return inputTokens(this.input, this.work.spec, this.provider, this.route.model);
   }
 
-  private streamedTokens(): number {
-    const { tokenizer } = this.provider;
+  private streamedTokens(tokenizer: Tokenizer = this.provider.tokenizer): number {
     return this.output.reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
   }
 
