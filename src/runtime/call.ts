@@ -15,7 +15,7 @@ import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ToolRequest } from "../protocol/messages.ts";
-import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
+import type { Provider, ProviderElement, ProviderEnd, ProviderRequest, ProviderUsage } from "../providers/provider.ts";
 import { type Anonymiser, Restorer } from "../safety/anonymiser.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import type { RedactionStream } from "../safety/redaction-stream.ts";
@@ -431,16 +431,17 @@ export class Call {
   // --- money
 
   private chargedFor(end: ProviderEnd): Account {
-    const cost = end.usage && costNano(this.priceOf(end.model), end.usage);
+    const usage = end.usage && this.plausible(end.usage);
+    const cost = usage && costNano(this.priceOf(end.model), usage);
     // A bill beyond what can be counted is none: as if no usage had been told.
-    if (end.usage && Number.isSafeInteger(cost)) {
-      const { inputTokens: input, cachedTokens, outputTokens } = end.usage;
+    if (usage && Number.isSafeInteger(cost)) {
+      const { inputTokens: input, cachedTokens, outputTokens } = usage;
       return this.accounted({
         costNano: cost as number,
         inputTokens: input,
         cachedTokens,
         outputTokens,
-        estimated: false,
+        estimated: usage !== end.usage,
         model: end.model,
       });
     }
@@ -456,6 +457,16 @@ export class Call {
       estimated: true,
       model: end.model,
     });
+  }
+
+  /** No tokens beside output that came is no usage: what is missing is counted here, at most as it was held. */
+  private plausible(usage: ProviderUsage): ProviderUsage {
+    if (this.outputLength === 0 || (usage.inputTokens > 0 && usage.outputTokens > 0)) return usage;
+    return {
+      ...usage,
+      inputTokens: usage.inputTokens || this.countedInput(),
+      outputTokens: usage.outputTokens || Math.min(this.work.maxTokens, this.streamedTokens()),
+    };
   }
 
   /** The price of the model that answered, where it is another one and its price is known. */

@@ -154,6 +154,24 @@ test.each([
   expect(await firstCall(runtime)).toMatchObject({ finish: "stop" });
 });
 
+const usageOf = (input: number, output: number) => ({ prompt_tokens: input, completion_tokens: output });
+
+test.each([
+  ["nothing", usageOf(0, 0), true],
+  ["no output", usageOf(100, 0), true],
+  ["no input", usageOf(0, 5), true],
+  ["both", usageOf(100, 5), false],
+])("a usage that tells of %s beside output is charged for what came", async (_, told, estimated) => {
+  const { events } = openAI.stream({ text: ["One two", " three four five"], usage: false });
+  const bill = event({ id: "x", object: "chat.completion.chunk", created: 1, model: "m", choices: [], usage: told });
+  const { runtime, tokens } = await world(openAI, played(events.toSpliced(-1, 0, bill)));
+  const { finish, cost_microusd, usage } = await firstCall(runtime);
+  expect({ finish, estimated: usage.estimated }).toEqual({ finish: "stop", estimated });
+  expect(cost_microusd).toBe(told.completion_tokens || tokens("One two three four five"));
+  expect(usage.output_tokens).toBe(cost_microusd);
+  expect(usage.input_tokens).toBeGreaterThan(0);
+});
+
 test("a call that is stopped within a tool's arguments is charged for them", async () => {
   const wire = wires[0] as WireUnderTest;
   // The word that is shown says that the arguments before it have arrived.
