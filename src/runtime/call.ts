@@ -242,7 +242,7 @@ export class Call {
 
   /** What it has cost up to here, for a call that was stopped or whose provider did not say. */
   account(): Account {
-    const outputTokens = this.streamedTokens();
+    const outputTokens = this.chargedOutput();
     const counted = this.begun ? this.countedInput() : 0;
     const { inputNano, outputNanoPerToken } = worstCase(this.route.price, counted);
     const costNano = Math.min(this.work.holdNano, inputNano + Math.ceil(outputTokens * outputNanoPerToken));
@@ -465,7 +465,7 @@ export class Call {
     return {
       ...usage,
       inputTokens: usage.inputTokens || this.countedInput(),
-      outputTokens: usage.outputTokens || Math.min(this.work.maxTokens, this.streamedTokens()),
+      outputTokens: usage.outputTokens || Math.min(this.work.maxTokens, this.chargedOutput()),
     };
   }
 
@@ -490,8 +490,12 @@ export class Call {
     return inputTokens(this.input, this.work.spec, this.provider, this.route.model);
   }
 
-  private streamedTokens(tokenizer: Tokenizer = this.provider.tokenizer): number {
-    return this.output.reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+  private chargedOutput(): number {
+    return this.streamedTokens(this.provider.tokenizer, this.route.model);
+  }
+
+  private streamedTokens(tokenizer: Tokenizer = this.provider.tokenizer, model?: string): number {
+    return this.output.reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer, model)), 0);
   }
 
   /** What the model has put out, as it came. Where something was put back or hidden, that is not what was shown. */
