@@ -390,10 +390,13 @@ export class Call {
   private failed(error: WorkError, end?: ProviderEnd): Outcome {
     this.judged("neutral");
     if (end) this.deps.health.report(this.key, unhealthy.has(error.code as ErrorCode) ? "failed" : "neutral");
-    const overdue = this.deps.clock() - this.askedAt >= this.work.remainingMs;
+    const leftMs = this.work.remainingMs - (this.deps.clock() - this.askedAt);
+    const overdue = leftMs <= 0;
     const numbers = error.code === "context_too_long" ? refusedLength(this.input, this.work.spec, this.provider) : undefined;
     const value: WorkError = {
       ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
+      // Who waited that long would be over its deadline; another tier may answer at once.
+      ...((error.retry_after_ms ?? 0) >= leftMs && { retryable: false }),
       ...(numbers && !overdue && { details: { ...error.details, ...numbers } }),
       call: callId(this.work.ask.ordinal),
       shown: this.isHeld ? 0 : this.text.length,
