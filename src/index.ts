@@ -41,7 +41,7 @@ export { type Agent, type AgentOptions, agent } from "./runtime/agent.ts";
 export { chain, fanOut, mapReduce, type Pattern, router } from "./runtime/pattern.ts";
 export { Runtime } from "./runtime/runtime.ts";
 export { type Tool, type ToolOptions, tool } from "./runtime/tool.ts";
-export type { OpenToolGroup, ToolGroupHost } from "./runtime/tool-group.ts";
+export type { OpenToolGroup, ToolGroupHost, ToolSource } from "./runtime/tool-group.ts";
 export type { Validator } from "./runtime/validator.ts";
 export { sqlite } from "./stores/sqlite.ts";
 

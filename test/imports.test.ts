@@ -38,6 +38,7 @@ const rules: Record<string, readonly string[]> = {
     "zod",
     "node:",
     "decimal.js",
+    "@modelcontextprotocol/client",
   ],
   "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
   "src/alerts/": [
@@ -97,6 +98,7 @@ const rules: Record<string, readonly string[]> = {
   "src/prompts/": ["src/prompts/", "src/protocol/", "node:"],
   "src/client/": ["src/client/", "type:src/protocol/"],
   "src/server/": ["src/server/", "src/protocol/", "src/safety/", "hono", "@hono/node-server", "ws", "zod", "node:"],
+  "src/mcp/": ["src/mcp/", "src/protocol/", "@modelcontextprotocol/server", "@hono/node-server", "node:"],
   "src/runtime/": [
     "src/runtime/",
     "src/stores/store.ts",

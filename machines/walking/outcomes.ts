@@ -41,6 +41,7 @@ const few: ReadonlySet<string> = new Set([
   "slept",
   // ask
   "yes",
+  "no",
   "nobody answered",
   // lookup
   "hit",
@@ -51,6 +52,7 @@ const few: ReadonlySet<string> = new Set([
   "all",
   "granted",
   "1 chunk",
+  "3 chunks",
   "9 chunks",
 ]);
 
@@ -180,7 +182,8 @@ function calls(input: CallInput): readonly Outcome[] {
         ]
       : [answer("empty", { text: "" }), answer("empty otherwise", { text: " \n" })]),
     answer("cut at the token limit", { finish: "length" }),
-    ...(input.for === "internal" ? [answer("passed", { text: "PASS" })] : []),
+    // What judges say: of one answer, of several.
+    ...(input.for === "internal" ? [answer("passed", { text: "PASS" }), answer("named a number", { text: "1" })] : []),
     answer("refused", { finish: "refused", text: "" }),
     answer("filtered", { finish: "filtered", text: "An ans" }),
     error("429, wait 1 s", limited(1_000)),

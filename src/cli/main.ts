@@ -155,6 +155,21 @@ program
   .option("--json", "print each correction as a line of JSON")
   .action(async (options) => (await import("./reconcile.ts")).reconcile(options));
 
+const mcp = program
+  .command("mcp")
+  .description("this machine's agents as the tools of an MCP server, over standard input and output")
+  .option("--agent <name...>", "these agents; all without it")
+  .option("--http", "over HTTP, on 127.0.0.1 alone")
+  .option("--port <port>", "where --http listens", "8788")
+  .option("--config <file>", "configuration file")
+  .action(async (options) => (await import("./mcp.ts")).serveMcp(options));
+
+mcp
+  .command("pin")
+  .description("accept the tools of a configured MCP server as it describes them now, and say what has changed")
+  .argument("<server>", "its name in the configuration")
+  .action(async (server, _, command) => (await import("./mcp.ts")).pinMcp(server, command.optsWithGlobals()));
+
 try {
   await program.parseAsync();
 } catch (error) {

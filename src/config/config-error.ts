@@ -1,6 +1,6 @@
 /**
  * Words for what is wrong in a configuration: the key's path, the value, the way out.
- * Values under `providers`, `store` and of a webhook are never shown, since a key, a header or an address with its password may stand in any
+ * Values under `providers`, `store`, of a webhook and of how an MCP server is reached are never shown, since a key, a header or an address with its password may stand in any
  * place of them by mistake.
  */
 import { z } from "zod";
@@ -60,7 +60,10 @@ function sentence(issue: Issue, path: Path, value: unknown, known: unknown): str
 function say(value: unknown, path: Path): string {
   if (typeof value === "function") return "a function";
   if (
-    (path[0] === "providers" || path[0] === "store" || (path[0] === "alerts" && (path.length === 1 || path[1] === "webhook"))) &&
+    (path[0] === "providers" ||
+      path[0] === "store" ||
+      (path[0] === "mcp" && (path.length < 3 || ["args", "url", "headers"].includes(String(path[2])))) ||
+      (path[0] === "alerts" && (path.length === 1 || path[1] === "webhook"))) &&
     !(typeof value === "number" || typeof value === "boolean") &&
     !["preset", "wire", "schema"].includes(String(path.at(-1)))
   )

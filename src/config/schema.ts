@@ -13,7 +13,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions } from "../runtime/agent.ts";
 import { isPatternKind, type Pattern } from "../runtime/pattern.ts";
 import type { Tool } from "../runtime/tool.ts";
-import type { OpenToolGroup } from "../runtime/tool-group.ts";
+import type { OpenToolGroup, ToolSource } from "../runtime/tool-group.ts";
 import type { Validator } from "../runtime/validator.ts";
 import type { Store } from "../stores/store.ts";
 import { secretSchema } from "./secret.ts";
@@ -324,7 +324,8 @@ const embedder = z
 
 const toolGroup = z
   .array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))
-  .or(z.custom<OpenToolGroup>((value) => hasMethods(value, "start", "close"), "a tool group"));
+  .or(z.custom<OpenToolGroup>((value) => hasMethods(value, "start", "close"), "a tool group"))
+  .or(z.custom<ToolSource>((value) => hasMethods(value, "open"), "a tool group"));
 
 /** The folder that `search_knowledge` searches: see docs/knowledge.md. */
 const knowledgeSettings = z.strictObject({
@@ -377,6 +378,28 @@ const alertSettings = z.strictObject({
     .optional(),
 });
 
+/** A program, or an address; what the keys mean is said in tools/mcp. */
+const mcpSettings = z.strictObject({
+  command: z.string().min(1).optional(),
+  args: z.array(z.string()).optional(),
+  /** Names of variables that it gets of our environment. */
+  env: z.array(z.string().min(1)).optional(),
+  cwd: z.string().min(1).optional(),
+  url: z.string().optional(),
+  headers: z.record(z.string(), secretSchema).optional(),
+  tools: z.array(z.string().min(1)).min(1).optional(),
+  pin: z.record(z.string(), z.string()).optional(),
+  class: z.record(z.string(), z.enum(["pure", "idempotent", "once"])).optional(),
+  approval: z.array(z.string().min(1)).optional(),
+  trust_annotations: z.boolean().optional(),
+  protocol: z.enum(["auto", "legacy"]).optional(),
+  timeout_ms: positive.optional(),
+  connect_ms: positive.optional(),
+  result_bytes: positive.optional(),
+  lock_file: z.string().min(1).optional(),
+});
+export type McpSettings = z.infer<typeof mcpSettings>;
+
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
   tiers: z.record(name, tierSettings).optional(),
@@ -385,6 +408,8 @@ export const configSchema = z.strictObject({
     .object({ knowledge: knowledgeSettings.or(toolGroup).optional() })
     .catchall(toolGroup)
     .optional(),
+  /** MCP servers, each a tool group of its name. */
+  mcp: z.record(z.string(), mcpSettings).optional(),
   limits: limitsSchema.extend({ max_depth: positive.optional() }).optional(),
   budgets: z
     .strictObject({
@@ -475,5 +500,7 @@ export type CheckedConfig = z.infer<typeof configSchema>;
 export type Config = Omit<z.input<typeof configSchema>, "agents" | "tools" | "tiers"> & {
   readonly tiers?: { readonly [name: string]: Omit<TierSettings, "parameters"> & { readonly parameters?: { [key: string]: Json } } };
   readonly agents?: readonly (AgentOptions | Pattern)[];
-  readonly tools?: { readonly [group: string]: readonly Tool[] | OpenToolGroup | z.input<typeof knowledgeSettings> | undefined };
+  readonly tools?: {
+    readonly [group: string]: readonly Tool[] | OpenToolGroup | ToolSource | z.input<typeof knowledgeSettings> | undefined;
+  };
 };

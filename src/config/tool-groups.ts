@@ -5,6 +5,7 @@
 import { EscapementError } from "../protocol/errors.ts";
 import type { AgentToolSpec } from "../runtime/agent.ts";
 import type { Tool } from "../runtime/tool.ts";
+import type { OpenToolGroup, SourceContext, ToolSource } from "../runtime/tool-group.ts";
 
 /** With more than this a model picks the wrong one too often, and each costs input tokens in every step. */
 export const MAX_TOOLS = 10;
@@ -13,6 +14,27 @@ export const MAX_TOOLS = 10;
 type Exposure = { readonly agents?: readonly AgentToolSpec[]; readonly most?: number };
 
 export type ToolGroups = { readonly [group: string]: readonly Tool[] };
+
+export type AnyGroup = readonly Tool[] | OpenToolGroup;
+
+/** Opens those that are sources, one after the other: they may share a file. All are closed when one fails. */
+export async function openSources(
+  groups: { readonly [group: string]: AnyGroup | ToolSource },
+  from: SourceContext,
+): Promise<{ readonly [group: string]: AnyGroup }> {
+  const opened = new Map<string, AnyGroup>();
+  try {
+    for (const [name, group] of Object.entries(groups)) opened.set(name, "open" in group ? await group.open(from) : group);
+    return Object.fromEntries(opened);
+  } catch (error) {
+    await closeGroups([...opened.values(), ...Object.values(groups)]);
+    throw error;
+  }
+}
+
+export async function closeGroups(groups: Iterable<AnyGroup | ToolSource>): Promise<void> {
+  await Promise.all([...new Set(groups)].map((group) => ("close" in group ? group.close() : undefined)));
+}
 
 /**
  * The tools of an agent's groups, in their order. Throws `invalid_request`: unknown group (names those there are), more than
@@ -25,7 +47,9 @@ export function exposedTools(
   { agents = [], most = MAX_TOOLS }: Exposure = {},
 ): AgentToolSpec[] {
   const tools: AgentToolSpec[] = [];
-  const compensations = new Set(names.flatMap((group) => (groups[group] ?? []).flatMap(({ compensation }) => compensation ?? [])));
+  const compensations = new Set(
+    Object.entries(groups).flatMap(([group, of]) => (names.includes(group) ? of.flatMap(({ compensation }) => compensation ?? []) : [])),
+  );
   const seen = new Map<string, { readonly name: string; readonly group: string }>();
   for (const group of new Set(names)) {
     const members = Object.hasOwn(groups, group) ? groups[group] : undefined;

@@ -27,7 +27,7 @@ import type { Message } from "../protocol/messages.ts";
 import { type AgentSpec, type Rates, routesOf, type TierSpec, tiersOf } from "./agent.ts";
 import { type MachineInput, routingInput, toolPolicy } from "./machine-input.ts";
 import { allTiersOf, callersOf } from "./parts.ts";
-import { nothing, type PartBounds, withDelegates, worstOfPlan } from "./plan-bounds.ts";
+import { nothing, type PartBounds, sum, times, withDelegates, worstOfPlan } from "./plan-bounds.ts";
 import { assumedContextTokens } from "./too-long.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
@@ -80,7 +80,7 @@ function unlimited(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | u
 /** What the machine can ask for, at this agent's tiers, with no other limit than its steps and the tokens of a call. */
 export function worstCaseOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined): Unlimited {
   const parts = partBounds(spec, limits);
-  if (spec.plan) return worstOfPlan(spec.plan, parts, spec.chunks);
+  if (spec.plan) return withRestarts(spec, worstOfPlan(spec.plan, parts, spec.chunks));
   if (!machine) throw new Unwalkable(`the machine "${spec.machine}" is not known here`);
   const key = `${limits.max_steps} ${limits.max_output_tokens}`;
   const known = worst.get(spec) ?? new Map<string, Unlimited>();
@@ -119,10 +119,21 @@ function partBounds({ parts = {} }: AgentSpec, limits: Limits): PartBounds {
 const worst = new WeakMap<AgentSpec, Map<string, Unlimited>>();
 const keptWorstCases = 64;
 
+/** What its supervisor may begin anew, and how long it waits for that. */
+function restartsOf({ supervision }: AgentSpec): { readonly restarts: number; readonly waits: number } {
+  const restarts = supervision?.agent === "restart" ? supervision.max_restarts : 0;
+  return { restarts, waits: Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0) };
+}
+
+/** A pattern that its supervisor may begin anew can come to its worst each time. */
+function withRestarts(spec: AgentSpec, once: Unlimited): Unlimited {
+  const { restarts, waits } = restartsOf(spec);
+  return sum([times(once, 1 + restarts), { ...nothing, sleep_ms: waits, wall_ms: waits }]);
+}
+
 function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
   // An agent that its supervisor may begin anew can come to its worst each time, with a wait before. It is routed once.
-  const restarts = spec.supervision?.agent === "restart" ? spec.supervision.max_restarts : 0;
-  const waits = Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0);
+  const { restarts, waits } = restartsOf(spec);
   const routing = routingWalk(spec);
   const of = (price: (work: string) => number): number =>
     (1 + restarts) * worstInSteps(machine, spec, limits.max_steps, price) +

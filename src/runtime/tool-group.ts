@@ -1,4 +1,5 @@
 /** A tool group that has something to start and to close: an index, a connection. A group without is a list of tools. */
+import type { Environment, Secret } from "../config/secret.ts";
 import type { Tool } from "./tool.ts";
 
 /** What a group may ask of the runtime that started it. */
@@ -16,3 +17,18 @@ export type OpenToolGroup = {
   /** Called once, after the last run has left this process. */
   close(): Promise<void>;
 };
+
+/** A group whose tools are known once it was opened, which happens where the configuration is resolved. */
+export type ToolSource = { open(from: SourceContext): Promise<OpenToolGroup> };
+
+export type SourceContext = {
+  /** What paths are relative to. */
+  readonly cwd: string;
+  readonly env: Environment;
+  /** Only what is pinned of the tools is needed, since none will be used: nothing should be started for it. */
+  readonly isPassive: boolean;
+  /** Reads a secret, which is hidden from then on wherever it appears. Throws `invalid_request` with the path. */
+  secret(value: Secret, path: string): string;
+};
+
+export type { Secret };
