@@ -38,7 +38,7 @@ const rules: Record<string, readonly string[]> = {
     "standardwebhooks",
     "node:",
   ],
-  "src/safety/": ["src/safety/", "type:src/protocol/", "node:", "src/protocol/"],
+  "src/safety/": ["src/safety/", "src/protocol/", "node:", "undici", "ipaddr.js"],
   "src/providers/": [
     "src/providers/",
     "src/protocol/",
