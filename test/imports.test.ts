@@ -27,7 +27,19 @@ const all = files.flatMap(importsOf);
 const rules: Record<string, readonly string[]> = {
   "src/protocol/": ["src/protocol/", "zod", "nanoid"],
   "machines/": ["machines/", "src/protocol/", "xstate"],
-  "tools/": ["tools/", "src/runtime/tool.ts", "src/index.ts", "src/protocol/", "zod", "node:", "decimal.js"],
+  "tools/": [
+    "tools/",
+    "src/runtime/tool.ts",
+    "src/safety/egress.ts",
+    "src/index.ts",
+    "src/protocol/",
+    "zod",
+    "node:",
+    "decimal.js",
+    "linkedom",
+    "@mozilla/readability",
+    "node-html-markdown",
+  ],
   "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
   "src/alerts/": [
     "src/alerts/",
@@ -110,6 +122,11 @@ for (const [folder, allowed] of Object.entries(rules)) {
     expect(own.filter((one) => !allows(allowed, one)).map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
   });
 }
+
+test("what reads pages is loaded by the thread that reads them alone", () => {
+  const readers = all.filter(({ to }) => /^(linkedom|@mozilla\/readability|node-html-markdown)/.test(to));
+  expect([...new Set(readers.map(({ from }) => from))]).toEqual(["tools/web/page-worker.ts"]);
+});
 
 test("nobody imports the entry point but tools, commands and documents", () => {
   const importers = all.filter(({ to }) => to === "src/index.ts").map(({ from }) => from);
