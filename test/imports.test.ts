@@ -39,6 +39,8 @@ const rules: Record<string, readonly string[]> = {
     "linkedom",
     "@mozilla/readability",
     "node-html-markdown",
+    "re2js",
+    "csv-parse",
   ],
   "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
   "src/alerts/": [
