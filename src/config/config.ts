@@ -15,6 +15,7 @@ import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { toolGroups } from "./built-in-tools.ts";
 import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
@@ -102,7 +103,7 @@ export async function resolveConfig(
   const config = check(value, source);
   const secrets = new Set<string>();
   const providers = await configuredProviders(config, { cwd, env, secrets });
-  const tools = await toolGroups(config);
+  const tools = await toolGroups(config, { cwd, env, secrets });
   const offline = providers.size === 0;
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
@@ -227,18 +228,6 @@ function tiersOf(config: CheckedConfig, providers: ReadonlyMap<string, Configure
   const tiers = Object.entries(config.tiers ?? {});
   if (tiers.length > 0) return tiers.map(([name, settings]) => createTier(name, settings, providers, prices));
   return offline ? [offlineTier] : defaultTiers(providers, prices);
-}
-
-/** Our groups, and those of the file, which may replace them. Ours are loaded when an agent asks for them. */
-async function toolGroups(config: CheckedConfig): Promise<ToolGroups> {
-  const own = config.tools ?? {};
-  const agents = config.agents ?? defaultAgents;
-  const wanted = new Set(agents.flatMap((agent) => agent.tools ?? []));
-  return {
-    ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
-    ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
-    ...own,
-  };
 }
 
 /** Revisions as the runtime names them. Loaded here so that reading a type of this file loads no machine. */

@@ -211,6 +211,34 @@ const agentSettings = z.strictObject({
   machine: z.string().optional(),
 });
 
+const toolList = z.array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"));
+const mapping = z.strictObject({
+  results: z.string(),
+  title: z.string().min(1),
+  url: z.string().min(1),
+  text: z.string().min(1).optional(),
+});
+const searchEndpoint = z
+  .strictObject({ searxng: z.string().min(1) })
+  .or(z.strictObject({ url: z.string().min(1), headers: z.record(z.string(), secretSchema).optional(), mapping }));
+const root = z.string().min(1);
+
+/** Groups by name: the tools of a program, or what the built-in group of that name needs. */
+const toolSettings = z
+  .object({
+    web: toolList.or(z.strictObject({ search: searchEndpoint.optional() })).optional(),
+    files: toolList.or(z.strictObject({ root, write: z.boolean().optional() })).optional(),
+    data: toolList.or(z.strictObject({ root })).optional(),
+  })
+  .catchall(toolList)
+  .superRefine((groups, context) => {
+    for (const group of Object.keys(groups)) {
+      const { success, error } = name.safeParse(group);
+      if (!success) context.addIssue({ code: "invalid_key", origin: "record", path: [group], issues: error.issues });
+    }
+  });
+export type ToolSettings = z.infer<typeof toolSettings>;
+
 /** The largest that is an exact number of nano-dollars. */
 const microusd = z.number().positive().max(9_000_000_000_000);
 const count = z.int().positive();
@@ -266,7 +294,14 @@ export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
   tiers: z.record(name, tierSettings).optional(),
   agents: z.array(agentSettings).optional(),
-  tools: z.record(name, z.array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))).optional(),
+  tools: toolSettings.optional(),
+  /** Where requests that a model steers may go beside the public internet. */
+  egress: z
+    .strictObject({
+      allow: z.array(z.string().min(1)).max(1_000).optional(),
+      ports: z.array(z.int().min(1).max(65_535)).max(100).optional(),
+    })
+    .optional(),
   limits: limitsSchema.extend({ max_depth: positive.optional() }).optional(),
   budgets: z
     .strictObject({
@@ -361,5 +396,5 @@ export type CheckedConfig = z.infer<typeof configSchema>;
 export type Config = Omit<z.input<typeof configSchema>, "agents" | "tools" | "tiers"> & {
   readonly tiers?: { readonly [name: string]: Omit<TierSettings, "parameters"> & { readonly parameters?: { [key: string]: Json } } };
   readonly agents?: readonly AgentOptions[];
-  readonly tools?: { readonly [group: string]: readonly Tool[] };
+  readonly tools?: { readonly [group: string]: readonly Tool[] | NonNullable<ToolSettings["web" | "files" | "data"]> };
 };

@@ -14,11 +14,10 @@ type Described = {
   max: string;
   quantiles: { [share: string]: string };
 };
-const of = (columns: { [name: string]: (number | string)[] }, more: object = {}) =>
-  statistics.run({ columns, ...more }, context) as {
-    columns: { [name: string]: Described };
-    correlations?: { of: string[]; r: string | null }[];
-  };
+const of = (columns: { [name: string]: (number | string)[] }, more: object = {}) => {
+  const lists = Object.entries(columns).map(([name, values]) => ({ name, values }));
+  return statistics.run({ lists, ...more }, context) as { lists: Described[]; correlations?: { of: string[]; r: string | null }[] };
+};
 
 describe("statistics", () => {
   it("describes a list", () => {
