@@ -16,7 +16,7 @@ function read({ html, url }: PageSource): PageReply {
   const { document } = parseHTML(complete(html));
   if (document.documentElement && isTooDeep(document.documentElement))
     return { error: `the page nests its elements more than ${maxDepth} levels deep, which is not read` };
-  const title = document.title?.trim() ?? "";
+  const title = document.querySelector("title")?.textContent?.trim() ?? "";
   if (!document.body) return { title, text: document.documentElement?.textContent?.trim() ?? "" };
   const base = URL.parse(document.querySelector("base")?.getAttribute("href") ?? "", url) ?? new URL(url);
   for (const link of document.querySelectorAll("a[href]")) {
@@ -39,7 +39,7 @@ const complete = (html: string): string =>
 /** A page without an article: all of it. */
 function withoutScripts(html: string): string {
   const { document } = parseHTML(`<html><body>${html}</body></html>`);
-  for (const element of document.querySelectorAll("script, style, noscript, template, nav, footer")) element.remove();
+  for (const element of document.querySelectorAll("title, script, style, noscript, template, nav, footer")) element.remove();
   return document.body.innerHTML;
 }
 

@@ -61,6 +61,9 @@ describe("fetch_page", () => {
 
   it("gives all of a page that has no article, and says when there is no text", async () => {
     expect(await read(html("<div>Only <b>this</b></div><script>1</script>"))).toContain("Only **this**");
+    const bare: RequestListener = (_, response) =>
+      response.writeHead(200, { "content-type": "text/html" }).end("<title>T</title><p>Hello <a href=x>there</a>");
+    expect(await read(bare)).toBe("# T\n\nhttp://here/docs/page\n\nHello [there](http://here/docs/x)");
     expect(await read(html(""))).toContain("[the page has no text]");
   });
 
