@@ -29,6 +29,7 @@ import {
   type Compacted,
   call,
   type Emitted,
+  expose,
   type Hit,
   lookup,
   type Question,
@@ -41,7 +42,6 @@ import {
 } from "./work.ts";
 
 export type RequestInput = RequestPolicy & {
-  readonly for?: "answer" | "internal";
   readonly step?: number;
   readonly messages: readonly Message[];
   /** How many of them come from earlier runs of the session. */
@@ -97,6 +97,8 @@ const maxTopUps = 3;
 const maxContinuations = 3;
 const maxCompactions = 2;
 
+const partOf = ({ part }: RequestPolicy): { readonly part?: string } => (part === undefined ? {} : { part });
+
 /** The conversation without what was said about bad answers. */
 const baseOf = ({ input, compacted }: Context): readonly Message[] => compacted?.messages ?? input.messages;
 
@@ -123,6 +125,7 @@ const isUnsure = (context: Context): boolean =>
   isGood(context) && !usesTools(context) && (context.answer?.confidence ?? 0) < (sureFrom(context) ?? 0);
 
 const question = (context: Context): Question => ({
+  ...partOf(context.input),
   tier: tierName(context),
   messages: context.input.messages,
   ...(context.input.instructions !== undefined && { instructions: context.input.instructions }),
@@ -182,9 +185,10 @@ export const requestMachine = setup({
     events: {} as { type: "cancel" },
     emitted: {} as Emitted<"request.retrying" | "request.fell_back" | "retract">,
   },
-  actors: { call, sleep, ask, lookup, remember, compaction: compactionMachine },
+  actors: { call, sleep, ask, lookup, remember, expose, compaction: compactionMachine },
   guards: {
     hasNoTier: ({ context }) => context.input.tiers.length === 0,
+    exposes: ({ context }) => context.input.expose === true && (context.input.tools?.length ?? 0) > 0,
     usesCache: ({ context }) => context.input.cache === true,
     hasFoundNothing: ({ context }) => context.hit === null && context.input.cache === true,
     isHit: (_, { hit }: { hit: Hit | null }) => hit !== null,
@@ -236,6 +240,7 @@ export const requestMachine = setup({
     countCall: assign({ calls: ({ context }) => context.calls + 1, answer: null, error: null }),
     /** A call beside the answer: what came before stays. */
     countFurtherCall: assign({ calls: ({ context }) => context.calls + 1 }),
+    keepTools: assign({ input: ({ context }, { tools }: { tools: readonly string[] }) => ({ ...context.input, tools }) }),
     keepHit: assign({ hit: (_, { hit }: { hit: Hit | null }) => hit }),
     keepAnswer: assign({ answer: (_, { answer }: { answer: CallOutput | null }) => answer }),
     keepError: assign({ error: ({ context }, { error }: { error: unknown }) => failureOf(context, workError(error)) }),
@@ -350,9 +355,35 @@ export const requestMachine = setup({
             params: { error: errorBody("invalid_request", "this request has no model tier; configure a provider") },
           },
         },
+        { guard: "exposes", target: "exposing" },
         { guard: "usesCache", target: "lookingUp" },
         { target: "preparing" },
       ],
+    },
+    /** Its author says which tools the model sees now. */
+    exposing: {
+      invoke: {
+        id: "expose",
+        src: "expose",
+        input: ({ context: { input } }) => ({
+          ...partOf(input),
+          step: input.step ?? 1,
+          tools: input.tools ?? [],
+          messages: input.messages,
+        }),
+        onDone: [
+          { guard: "usesCache", target: "lookingUp", actions: { type: "keepTools", params: ({ event }) => event.output } },
+          { target: "preparing", actions: { type: "keepTools", params: ({ event }) => event.output } },
+        ],
+        onError: [
+          {
+            guard: { type: "isLimit", params: ({ event }) => event },
+            target: "exhausted",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
+        ],
+      },
     },
     lookingUp: {
       invoke: {
@@ -394,6 +425,7 @@ export const requestMachine = setup({
         id: "compaction",
         src: "compaction",
         input: ({ context }) => ({
+          ...partOf(context.input),
           messages: baseOf(context),
           history: context.compacted?.history ?? context.input.history ?? 0,
           policy: context.input.context ?? {},
@@ -490,6 +522,7 @@ export const requestMachine = setup({
         id: "call",
         src: "call",
         input: ({ context }) => ({
+          ...partOf(context.input),
           for: "internal",
           step: context.input.step ?? 1,
           attempt: context.calls,
@@ -662,6 +695,7 @@ function callInput(context: Context, replay?: { readonly cached: Hit; readonly t
   const { input, parts } = context;
   const threshold = sureFrom(context);
   return {
+    ...partOf(input),
     for: input.for ?? "answer",
     step: input.step ?? 1,
     attempt: context.calls,

@@ -17,6 +17,8 @@ import { type CallOutput, call, workError } from "./work.ts";
 export type Label = { readonly name: string; readonly description: string; readonly tier: string };
 
 export type RoutingInput = {
+  /** Of a pattern: whose call the classifier's is. */
+  readonly part?: string;
   readonly messages: readonly Message[];
   /** The chain. Every tier named here is one of it. */
   readonly tiers: readonly string[];
@@ -24,7 +26,12 @@ export type RoutingInput = {
   readonly rule?: { readonly number: number; readonly tier?: string; readonly answer?: string };
   /** The task that was named, where the table has it. */
   readonly task?: { readonly name: string; readonly tier: string };
-  readonly classifier?: { readonly tier: string; readonly labels: readonly Label[] };
+  readonly classifier?: {
+    readonly tier: string;
+    readonly labels: readonly Label[];
+    /** A label that the classifier is less sure of than this (0 to 1) is none. */
+    readonly sureFrom?: number;
+  };
   readonly default?: string;
 };
 
@@ -76,6 +83,7 @@ export const routingMachine = setup({
     taskChooses: ({ context }) => context.input.task !== undefined,
     hasClassifier: ({ context }) => context.input.classifier !== undefined,
     isLabel: ({ context }, { output }: { output: CallOutput }) => labelOf(context, output) !== undefined,
+    isUnsure: ({ context }, { output }: { output: CallOutput }) => (output.confidence ?? 0) < (context.input.classifier?.sureFrom ?? 0),
   },
   actions: {
     byRule: assign({
@@ -123,6 +131,7 @@ export const routingMachine = setup({
         id: "call",
         src: "call",
         input: ({ context }) => ({
+          ...(context.input.part !== undefined && { part: context.input.part }),
           for: "internal",
           step: 0,
           attempt: 1,
@@ -130,8 +139,19 @@ export const routingMachine = setup({
           tier: context.input.classifier?.tier ?? "",
           messages: [{ role: "user", content: questionOf(context.input.messages) }],
           instructions: classifierInstructions(context.input.classifier?.labels ?? []),
+          ...(context.input.classifier?.sureFrom !== undefined && { sureFrom: context.input.classifier.sureFrom }),
         }),
         onDone: [
+          {
+            guard: { type: "isUnsure", params: ({ event }) => event },
+            target: "routed",
+            actions: {
+              type: "byDefault",
+              params: ({ event }) => ({
+                why: `the classifier was not sure (${event.output.confidence?.toFixed(2) ?? "it did not say how"})`,
+              }),
+            },
+          },
           {
             guard: { type: "isLabel", params: ({ event }) => event },
             target: "routed",

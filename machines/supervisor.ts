@@ -9,6 +9,8 @@
  *     limit denies it.
  *  3. Where the agent is routed, that comes first; a route that cannot be found changes nothing.
  *  4. After a cancel nothing is asked for any more.
+ *  5. A tool that needs a yes is used with exactly the arguments that a person agreed to, once a yes. Once a model has read text from
+ *     outside, that holds for every tool that changes something: no summary, stage or sub-agent takes the mark away.
  */
 import { assign, enqueueActions, type PromiseActorLogic, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
@@ -38,9 +40,28 @@ export type WorkAsked = {
   readonly calls?: number;
   /** A wait before a failed child begins anew. */
   readonly isRestart?: boolean;
+  /** It takes back what a tool has done: as often as something was, so no cap counts it. */
+  readonly isCompensation?: boolean;
+  /** A use of a tool: what its arguments are, and what the run must know of it. */
+  readonly use?: ToolFacts;
   /** What the runtime found wrong with it (no such tool, arguments that do not fit, no price): it will be denied. */
   readonly problem?: ErrorBody;
 };
+export type ToolFacts = {
+  /** Of its name and its exact arguments. */
+  readonly hash: string;
+  readonly name: string;
+  /** A person must have agreed to exactly this. */
+  readonly needsApproval: boolean;
+  /** Its result is text from outside: who reads it may be misled. */
+  readonly untrusted: boolean;
+  /** It changes something outside. */
+  readonly consequential: boolean;
+};
+/** A person said yes to one use of a tool with these arguments. */
+export type WorkApproved = { readonly type: "work.approved"; readonly hash: string };
+/** What the run begins with holds text from outside. */
+export type WorkRead = { readonly type: "work.read" };
 export type WorkDenied = { readonly type: "work.denied"; readonly ordinal: number; readonly error: ErrorBody };
 
 export type SupervisorInput = {
@@ -51,6 +72,8 @@ export type SupervisorInput = {
   readonly route?: RoutingInput;
   /** It may cost as much as this, in micro-dollars, and a person must agree first. */
   readonly confirm?: number;
+  /** What it begins with is text from outside. */
+  readonly isTainted?: boolean;
 };
 
 /** What was used so far. `tool_calls` counts refused uses too. */
@@ -68,6 +91,10 @@ export type SupervisorOutput = {
 
 export type SupervisorContext = SupervisorInput & {
   readonly meters: Meters;
+  /** Uses of tools that a person agreed to and that were not made yet. */
+  readonly approvals: readonly string[];
+  /** Text from outside: none; a tool is fetching some; a model has read it. It never gets less. */
+  readonly taint: Taint;
   /** When children of the run began anew, as far as it still counts. */
   readonly restarts: readonly number[];
   /** Times that the agent itself did. */
@@ -76,12 +103,28 @@ export type SupervisorContext = SupervisorInput & {
   readonly error: ErrorBody | null;
   readonly status: AnswerStatus;
 };
+export type Taint = "none" | "fetched" | "read";
 const confirmMs = 24 * 3_600_000;
+
+const isUse = ({ kind, isCompensation }: WorkAsked): boolean => (kind === "tool" || kind === "delegate") && !isCompensation;
+
+/** Its machine asks a person, and then asks again. */
+const unapproved = (name: string, isTainted: boolean): ErrorBody =>
+  errorBody(
+    "tool_denied",
+    isTainted
+      ? `"${name}" changes something, and this run has read text from outside: a person must agree to its exact arguments`
+      : `a person must agree to the exact arguments of "${name}"`,
+    { details: { needs: "approval", reason: isTainted ? "tainted" : "policy" } },
+  );
 
 type Denial = { readonly error: ErrorBody; readonly limit?: { readonly which: LimitName; readonly value: number; readonly limit: number } };
 
 /** The one place where a run's caps are held against an ask. Null: granted. */
-function denial({ limits, meters, restarts, supervision = defaultSupervision }: SupervisorContext, asked: WorkAsked): Denial | null {
+function denial(
+  { limits, meters, restarts, approvals, taint, supervision = defaultSupervision }: SupervisorContext,
+  asked: WorkAsked,
+): Denial | null {
   const over = (which: LimitName, value: number, limit: number, unit: string): Denial => ({
     limit: { which, value, limit },
     error: errorBody(
@@ -97,7 +140,7 @@ function denial({ limits, meters, restarts, supervision = defaultSupervision }: 
     };
   }
   if (asked.depth > limits.max_depth) return over("depth", asked.depth, limits.max_depth, "levels of machines");
-  if (asked.kind === "tool" && meters.tool_calls >= limits.max_tool_calls)
+  if (isUse(asked) && meters.tool_calls >= limits.max_tool_calls)
     return over("tool_calls", meters.tool_calls, limits.max_tool_calls, "tool calls");
   if (asked.isRestart) {
     const count = recent(restarts, asked.at, supervision.within_ms).length;
@@ -105,6 +148,10 @@ function denial({ limits, meters, restarts, supervision = defaultSupervision }: 
       return over("restarts", count, supervision.max_restarts, `restarts in ${supervision.within_ms} ms`);
   }
   if (asked.problem) return { error: asked.problem };
+  if (asked.use && !approvals.includes(asked.use.hash)) {
+    const { needsApproval, consequential, name } = asked.use;
+    if (needsApproval || (consequential && taint === "read")) return { error: unapproved(name, !needsApproval) };
+  }
   if (asked.kind === "call") {
     if (asked.isStep && meters.steps >= limits.max_steps) return over("steps", meters.steps, limits.max_steps, "steps");
     if (!asked.isCached && meters.calls + (asked.calls ?? 1) > limits.max_calls)
@@ -118,8 +165,8 @@ export const supervisorMachine = setup({
     input: {} as SupervisorInput,
     context: {} as SupervisorContext,
     output: {} as SupervisorOutput,
-    events: {} as WorkAsked | { type: "cancel"; reason?: string },
-    emitted: {} as WorkDenied | Emitted<"limit.hit">,
+    events: {} as WorkAsked | WorkApproved | WorkRead | { type: "cancel"; reason?: string },
+    emitted: {} as WorkDenied | Emitted<"limit.hit" | "data">,
   },
   // Any machine that answers fits: the runtime provides the one that the agent names. The type says only what is relied on.
   actors: { agent: agentMachine as unknown as PromiseActorLogic<Answer, Json>, routing: routingMachine, ask, sleep },
@@ -139,15 +186,32 @@ export const supervisorMachine = setup({
   },
   actions: {
     count: assign({
-      meters: ({ context: { meters } }, { asked: { kind, isStep, isCached, calls = 1 } }: { asked: WorkAsked }) =>
-        kind === "call"
+      meters: ({ context: { meters } }, { asked }: { asked: WorkAsked }) => {
+        const { kind, isStep, isCached, calls = 1 } = asked;
+        return kind === "call"
           ? { ...meters, calls: meters.calls + (isCached ? 0 : calls), steps: meters.steps + (isStep ? 1 : 0) }
-          : kind === "tool"
+          : isUse(asked)
             ? { ...meters, tool_calls: meters.tool_calls + 1 }
-            : meters,
+            : meters;
+      },
       restarts: ({ context: { restarts, supervision = defaultSupervision } }, { asked: { isRestart, at } }) =>
         isRestart ? [...recent(restarts, at, supervision.within_ms), at] : restarts,
     }),
+    /** Each yes is for one use; a model reads what tools have fetched with its next call. */
+    mark: enqueueActions(({ context, enqueue }, { asked: { kind, use } }: { asked: WorkAsked }) => {
+      const { approvals, taint } = context;
+      if (use) {
+        const at = approvals.indexOf(use.hash);
+        if (at >= 0) enqueue.assign({ approvals: approvals.toSpliced(at, 1) });
+        if (use.untrusted && taint === "none") {
+          enqueue.assign({ taint: "fetched" });
+          enqueue.emit({ type: "data" as const, name: "taint", data: { tool: use.name } });
+        }
+      }
+      if (kind === "call" && taint === "fetched") enqueue.assign({ taint: "read" });
+    }),
+    taint: assign({ taint: "read" as const }),
+    keepApproval: assign({ approvals: ({ context }, { hash }: { hash: string }) => [...context.approvals, hash] }),
     countRestart: assign({ agentRestarts: ({ context }) => context.agentRestarts + 1 }),
     /** Its chain begins elsewhere. Agents are objects: what else is in them is theirs. */
     keepRoute: assign({
@@ -169,7 +233,7 @@ export const supervisorMachine = setup({
       enqueue.emit({ type: "work.denied", ordinal: asked.ordinal, error: denied.error });
       if (denied.limit !== undefined) return;
       const { meters } = context;
-      if (asked.kind === "tool") enqueue.assign({ meters: { ...meters, tool_calls: meters.tool_calls + 1 } });
+      if (isUse(asked)) enqueue.assign({ meters: { ...meters, tool_calls: meters.tool_calls + 1 } });
       // Its request may ask again, with another tier or a shorter conversation.
       else if (asked.isStep) enqueue.assign({ meters: { ...meters, steps: meters.steps + 1 } });
     }),
@@ -187,6 +251,8 @@ export const supervisorMachine = setup({
   context: ({ input }) => ({
     ...input,
     meters: { steps: 0, calls: 0, tool_calls: 0 },
+    approvals: [],
+    taint: input.isTainted ? "read" : "none",
     restarts: [],
     agentRestarts: 0,
     answer: null,
@@ -207,8 +273,15 @@ export const supervisorMachine = setup({
         guard: { type: "isDenied", params: ({ event }) => ({ asked: event }) },
         actions: { type: "deny", params: ({ event }) => ({ asked: event }) },
       },
-      { actions: { type: "count", params: ({ event }) => ({ asked: event }) } },
+      {
+        actions: [
+          { type: "count", params: ({ event }) => ({ asked: event }) },
+          { type: "mark", params: ({ event }) => ({ asked: event }) },
+        ],
+      },
     ],
+    "work.read": { actions: "taint" },
+    "work.approved": { actions: { type: "keepApproval", params: ({ event }) => event } },
     cancel: { target: ".cancelled", actions: { type: "keepCancel", params: ({ event }) => ({ reason: event.reason }) } },
   },
   initial: "deciding",

@@ -6,12 +6,30 @@
  *
  *  1. The tool is not asked for before its yes, and never again after it may have taken effect, unless it may be done again.
  */
-import { assign, emit, setup } from "xstate";
+import { assign, emit, enqueueActions, setup } from "xstate";
 import type { Json } from "../src/protocol/json.ts";
+import { withParts } from "./patterns/parts.ts";
+import { answerText, childInput, isAnswered, type Plan, questionOf } from "./patterns/plan.ts";
 import { restartMs } from "./supervision.ts";
-import { asError, ask, type Emitted, sleep, type ToolOutput, tool, type WorkError, workError } from "./work.ts";
+import {
+  type Answer,
+  asError,
+  ask,
+  delegate,
+  type Emitted,
+  sleep,
+  type ToolInput,
+  type ToolOutput,
+  tool,
+  type WorkError,
+  workError,
+} from "./work.ts";
 
 export type ToolUse = {
+  /** Of a pattern: whose tool it is. */
+  readonly part?: string | undefined;
+  /** It is an agent or a pattern: its machine is begun once the supervisor has agreed. */
+  readonly plan?: Plan | undefined;
   /** The provider's id of the request. */
   readonly id: string;
   readonly name: string;
@@ -19,6 +37,13 @@ export type ToolUse = {
   /** The call that asked for it. */
   readonly call: string;
   readonly needsApproval: boolean;
+  /** What is asked for is a person's answer. */
+  readonly isQuestion?: boolean | undefined;
+  /** It changes something: once the run has read text from outside, the supervisor wants a yes for it. */
+  readonly mayNeedYes?: boolean | undefined;
+  readonly isCompensation?: boolean | undefined;
+  /** What it returned may be needed to take it back. */
+  readonly keepsOutput?: boolean | undefined;
   /** How often it may be done again when it failed; 0. */
   readonly restarts?: number | undefined;
 };
@@ -29,29 +54,57 @@ export type ToolUseOutput = {
   readonly name: string;
   readonly status: ToolStatus;
   readonly content: string;
+  /** What it returned, where it did. */
+  readonly output?: Json;
   readonly code?: string;
 };
 
 type Context = ToolUse & {
   readonly restarted: number;
+  readonly isApproved: boolean;
   readonly result: ToolOutput | null;
   readonly error: WorkError | null;
   readonly status: ToolStatus;
 };
 
 const expiresMs = 24 * 3_600_000;
+const delegatedId = ({ plan }: ToolUse): string => plan?.name ?? "";
+
+const asked = ({ id, name, input, call, part, isCompensation }: ToolUse): ToolInput => ({
+  id,
+  name,
+  input,
+  call,
+  ...(part !== undefined && { part }),
+  ...(isCompensation && { isCompensation }),
+});
+
+/** The question that the arguments are. */
+const questionIn = ({ input }: ToolUse): string => {
+  const { input: question } = (typeof input === "object" && input !== null ? input : {}) as { readonly input?: Json };
+  return typeof question === "string" && Object.keys(input as object).length === 1 ? question : JSON.stringify(input);
+};
 
 export const toolMachine = setup({
   types: {
     input: {} as ToolUse,
     context: {} as Context,
     output: {} as ToolUseOutput,
-    events: {} as { type: "cancel" },
+    events: {} as
+      | { type: "cancel" }
+      | { type: "xstate.done.actor.*"; actorId: string; output: Answer }
+      | { type: "xstate.error.actor.*"; actorId: string; error: unknown },
     emitted: {} as Emitted<"tool.refused">,
   },
-  actors: { tool, ask, sleep },
+  actors: withParts({ tool, delegate, ask, sleep }),
   guards: {
     needsApproval: ({ context }) => context.needsApproval,
+    /** The supervisor wants a yes that nobody was asked for. */
+    lacksApproval: ({ context }, { error }: { error: unknown }) =>
+      context.mayNeedYes === true && workError(error).details?.needs === "approval" && !context.isApproved && !context.needsApproval,
+    isDelegated: ({ context }) => context.plan !== undefined || context.isQuestion === true,
+    isQuestion: ({ context }) => context.isQuestion === true,
+    isAnswered: (_, { output }: { output: Answer }) => isAnswered(output),
     isApproved: (_, { approve }: { approve: boolean | undefined }) => approve === true,
     isUnknown: (_, { error }: { error: unknown }) => workError(error).code === "tool_unknown",
     isDenied: (_, { error }: { error: unknown }) => workError(error).denied === true,
@@ -61,6 +114,31 @@ export const toolMachine = setup({
   },
   actions: {
     keepResult: assign({ result: (_, { output }: { output: ToolOutput }) => output }),
+    startPart: enqueueActions(({ context, enqueue }) => {
+      const { plan } = context;
+      if (!plan) return;
+      enqueue.spawnChild(plan.kind, {
+        id: plan.name,
+        input: childInput(plan, questionOf(questionIn(context)), { given: context.input }, false) as never,
+      });
+    }),
+    stopPart: enqueueActions(({ context, enqueue }) => enqueue.stopChild(delegatedId(context))),
+    keepPart: assign({
+      result: (_, { output }: { output: Answer }): ToolOutput => ({ output: output.value ?? output.text, content: answerText(output) }),
+    }),
+    keepReply: assign({
+      result: (_, { value }: { value: Json | undefined }): ToolOutput => ({
+        output: value ?? null,
+        content: typeof value === "string" ? value : JSON.stringify(value ?? null),
+      }),
+    }),
+    keepUnanswered: assign({
+      error: ({ context }, { output }: { output: Answer }): WorkError => ({
+        code: "tool_failed",
+        message: `${context.name} ended as ${output.status}${output.error ? `: ${output.error.message}` : ""}`,
+        retryable: false,
+      }),
+    }),
     keepVerdict: assign({
       result: (_, { value }: { value: Json | undefined }) => ({
         output: value ?? null,
@@ -69,8 +147,9 @@ export const toolMachine = setup({
     }),
     countRestart: assign({ restarted: ({ context }) => context.restarted + 1 }),
     keepError: assign({ error: (_, { error }: { error: unknown }) => workError(error) }),
+    keepYes: assign({ isApproved: true }),
     keepNo: assign({
-      error: (_, { reason }: { reason: string | undefined }) => ({
+      error: (_, { reason }: { reason: string | undefined }): WorkError => ({
         code: "tool_denied",
         message: reason ?? "a person said no",
         retryable: false,
@@ -79,7 +158,7 @@ export const toolMachine = setup({
     }),
     /** Refused before it was asked for; the runtime adds the tool's group. */
     tellRefused: emit(({ context: { id, name, error } }) => ({
-      type: "tool.refused",
+      type: "tool.refused" as const,
       id,
       tool: name,
       group: "",
@@ -90,48 +169,68 @@ export const toolMachine = setup({
   },
 }).createMachine({
   id: "tool",
-  version: "2",
+  version: "3",
   options: { maxIterations: 1_000 },
-  context: ({ input }) => ({ ...input, restarted: 0, result: null, error: null, status: "failed" }),
-  output: ({ context: { id, name, status, result, error } }) => ({
+  context: ({ input }) => ({ ...input, restarted: 0, isApproved: false, result: null, error: null, status: "failed" }),
+  output: ({ context: { id, name, status, result, error, keepsOutput } }) => ({
     id,
     name,
     status,
     content: status === "returned" ? (result?.content ?? "") : `Error: ${error?.message ?? "cancelled"}`,
-    ...(error && { code: error.code }),
+    ...(status === "returned" && result && keepsOutput && { output: result.output }),
+    ...(error && status !== "returned" && { code: error.code }),
   }),
   on: { cancel: ".cancelled" },
   initial: "deciding",
   states: {
-    deciding: { always: [{ guard: "needsApproval", target: "awaitingApproval" }, { target: "running" }] },
+    deciding: {
+      always: [
+        { guard: "needsApproval", target: "awaitingApproval" },
+        { guard: "isDelegated", target: "delegating" },
+        { target: "running" },
+      ],
+    },
     awaitingApproval: {
       invoke: {
         id: "ask",
         src: "ask",
         input: ({ context }) => ({
           kind: "approval",
-          message: `May "${context.name}" be run with these arguments?`,
+          message:
+            context.error === null
+              ? `May "${context.name}" be run with these arguments?`
+              : `${context.error.message}. May it be run with these?`,
           tool: context.name,
           input: context.input,
           expiresMs,
         }),
         onDone: [
-          { guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } }, target: "running" },
+          {
+            guard: { type: "isApproved", params: ({ event }) => event.output as { approve: boolean | undefined } },
+            target: "approved",
+            actions: "keepYes",
+          },
           { target: "refused", actions: [{ type: "keepNo", params: ({ event }) => ({ reason: event.output.reason }) }, "tellRefused"] },
         ],
         onError: { target: "refused", actions: [{ type: "keepError", params: ({ event }) => event }, "tellRefused"] },
       },
     },
+    approved: { always: [{ guard: "isDelegated", target: "delegating" }, { target: "running" }] },
     running: {
       invoke: {
         id: "work",
         src: "tool",
-        input: ({ context: { id, name, input, call } }) => ({ id, name, input, call }),
+        input: ({ context }) => asked(context),
         onDone: { target: "returned", actions: { type: "keepResult", params: ({ event }) => event } },
         onError: [
           {
             guard: { type: "isUnknown", params: ({ event }) => event },
             target: "awaitingVerdict",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "lacksApproval", params: ({ event }) => event },
+            target: "awaitingApproval",
             actions: { type: "keepError", params: ({ event }) => event },
           },
           {
@@ -146,6 +245,44 @@ export const toolMachine = setup({
           },
           { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
         ],
+      },
+    },
+    /** The supervisor says whether the machine of an agent may begin: it counts as any use of a tool. */
+    delegating: {
+      invoke: {
+        id: "delegate",
+        src: "delegate",
+        input: ({ context }) => asked(context),
+        onDone: [{ guard: "isQuestion", target: "asking" }, { target: "answering" }],
+        onError: { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
+      },
+    },
+    /** A person's answer is the tool's result. */
+    asking: {
+      invoke: {
+        id: "ask",
+        src: "ask",
+        input: ({ context }) => {
+          const { question, schema } = context.input as { readonly question: string; readonly schema?: Json };
+          return { kind: "question", message: question, tool: context.name, ...(schema !== undefined && { schema }), expiresMs };
+        },
+        onDone: { target: "returned", actions: { type: "keepReply", params: ({ event }) => ({ value: event.output.value }) } },
+        onError: { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
+      },
+    },
+    answering: {
+      entry: "startPart",
+      exit: "stopPart",
+      on: {
+        "xstate.done.actor.*": [
+          {
+            guard: { type: "isAnswered", params: ({ event }) => event },
+            target: "returned",
+            actions: { type: "keepPart", params: ({ event }) => event },
+          },
+          { target: "failed", actions: { type: "keepUnanswered", params: ({ event }) => event } },
+        ],
+        "xstate.error.actor.*": { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
       },
     },
     restarting: {

@@ -11,11 +11,13 @@ import type { Json } from "../src/protocol/json.ts";
 import type { Message, ToolRequest } from "../src/protocol/messages.ts";
 import type { InputKind } from "../src/protocol/run.ts";
 
-export const workKinds = ["call", "tool", "sleep", "ask", "lookup", "remember"] as const;
+export const workKinds = ["call", "tool", "delegate", "sleep", "ask", "lookup", "remember", "split", "expose"] as const;
 export type WorkKind = (typeof workKinds)[number];
 
 /** One HTTP call to a model. */
 export type CallInput = {
+  /** The part of a pattern that it is made for: an agent of its own, with its own tiers and instructions. */
+  readonly part?: string | undefined;
   /** Is its text for the person, or for the machine that asks? */
   readonly for: "answer" | "internal";
   /** Turn of the agent loop, from 1; 0 before the first: a call that is no part of a step. */
@@ -65,7 +67,15 @@ export type CallOutput = {
 };
 
 /** One use of a tool. Its arguments were validated and the supervisor has agreed before it is performed. */
-export type ToolInput = { readonly id: string; readonly name: string; readonly input: Json; readonly call: string };
+export type ToolInput = {
+  readonly part?: string | undefined;
+  readonly id: string;
+  readonly name: string;
+  readonly input: Json;
+  readonly call: string;
+  /** It takes back what another tool has done: no cap of tool calls keeps it from that. */
+  readonly isCompensation?: boolean | undefined;
+};
 /** `content` is what the model gets: text, or the result as JSON, cut to the tool's size. */
 export type ToolOutput = { readonly output: Json; readonly content: string; readonly truncated?: boolean };
 
@@ -92,7 +102,7 @@ export type AskInput = {
 export type AskOutput = { readonly approve?: boolean; readonly reason?: string; readonly value?: Json; readonly amount_microusd?: number };
 
 /** What an answer depends on, beside the agent's definition: the same question in the caches. */
-export type Question = Pick<CallInput, "tier" | "messages" | "instructions" | "tools" | "structured">;
+export type Question = Pick<CallInput, "part" | "tier" | "messages" | "instructions" | "tools" | "structured">;
 
 /** Looks an answer up in the caches. With `stale` also one that is too old to be given while a model answers. */
 export type LookupInput = Question & { readonly stale?: boolean };
@@ -103,14 +113,30 @@ export type Hit = { readonly id: string; readonly kind: "exact" | "semantic"; re
 /** Keeps a good answer in the caches. */
 export type RememberInput = Question & { readonly answer: Pick<CallOutput, "call" | "text" | "value"> };
 
-/** What each kind of work is asked for with. */
+/** Text to cut into chunks of at most `tokens`, each beginning with the last `overlap` tokens of the one before. */
+export type SplitInput = { readonly part?: string | undefined; readonly text: string; readonly tokens: number; readonly overlap: number };
+export type SplitOutput = { readonly chunks: readonly string[] };
+
+/** Which of an agent's tools the next call shows: its author's function says so. */
+export type ExposeInput = {
+  readonly part?: string | undefined;
+  readonly step: number;
+  readonly tools: readonly string[];
+  readonly messages: readonly Message[];
+};
+export type ExposeOutput = { readonly tools: readonly string[] };
+
+/** What each kind of work is asked for with. `delegate`: leave to use a tool that is a machine of this run. */
 export type WorkInputs = {
   readonly call: CallInput;
   readonly tool: ToolInput;
+  readonly delegate: ToolInput;
   readonly sleep: SleepInput;
   readonly ask: AskInput;
   readonly lookup: LookupInput;
   readonly remember: RememberInput;
+  readonly split: SplitInput;
+  readonly expose: ExposeInput;
 };
 
 /**
@@ -142,10 +168,13 @@ const work = <Output, Input>(kind: WorkKind): PromiseActorLogic<Output, Input> =
 /** The placeholders, by kind. A machine takes the ones it needs into its `actors`. */
 export const call = work<CallOutput, CallInput>("call");
 export const tool = work<ToolOutput, ToolInput>("tool");
+export const delegate = work<Json, ToolInput>("delegate");
 export const sleep = work<SleepOutput, SleepInput>("sleep");
 export const ask = work<AskOutput, AskInput>("ask");
 export const lookup = work<LookupOutput, LookupInput>("lookup");
 export const remember = work<Json, RememberInput>("remember");
+export const expose = work<ExposeOutput, ExposeInput>("expose");
+export const split = work<SplitOutput, SplitInput>("split");
 
 /** A fact as a machine emits it: the runtime adds the actor's path (of a request also its name), the number and the time. */
 export type Emitted<T extends FactType> = Fact extends infer F

@@ -38,8 +38,10 @@ export { google } from "./providers/google.ts";
 export { openai } from "./providers/openai.ts";
 export { fireworks, groq, litellm, llamaCpp, ollama, tgi, together, vllm } from "./providers/presets.ts";
 export { type Agent, type AgentOptions, agent } from "./runtime/agent.ts";
+export { chain, fanOut, mapReduce, type Pattern, router } from "./runtime/pattern.ts";
 export { Runtime } from "./runtime/runtime.ts";
 export { type Tool, type ToolOptions, tool } from "./runtime/tool.ts";
+export type { OpenToolGroup, ToolGroupHost, ToolSource } from "./runtime/tool-group.ts";
 export type { Validator } from "./runtime/validator.ts";
 export { sqlite } from "./stores/sqlite.ts";
 
@@ -119,17 +121,20 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
   if ([...providers.values()].some((provider) => provider.tokenizer.encoding !== "bytes"))
     loadTokenizer().catch((error) => onError(`the tokenizer could not be loaded: ${error}`));
   const isAlerting = !extras.passive && resolved.alerts && (isWatched || onAlert || resolved.alerts.isConfigured);
+  const closeGroups = () => Promise.all(resolved.openGroups.map((group) => group.close()));
   const alerts = isAlerting ? startAlerts(resolved.alerts, door, onError, [log && ((alert) => log.alert(alert)), onAlert]) : undefined;
   let cache: Answers | undefined;
   let limiter: Limiter | undefined;
+  let store: Store | undefined;
   try {
     // Who has no cache loads none.
     if (!extras.passive && resolved.agents.some(({ spec }) => spec.caching))
       cache = await (await import("./config/cache.ts")).openAnswers(resolved.cache, resolved.agents, onError);
     if (resolved.rateLimits && !extras.passive) limiter = await limiterOf(resolved, { ...extras, onError, onLimit });
-    const store = await openStore(resolved.store);
+    const opened = await openStore(resolved.store);
+    store = opened;
     const runtime = await Runtime.create({
-      store,
+      store: opened,
       channel: memoryChannel(),
       providers,
       agents: resolved.agents,
@@ -151,14 +156,20 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
       onClosed: async () => {
         alerts?.close();
         log?.close();
-        await script?.close();
+        await Promise.all([closeGroups(), script?.close()]);
       },
     });
-    alerts?.rules.watch(() => store.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
+    const answers = cache;
+    const host = { onError, ...(answers && { purge: (tag: string) => answers.purge({ tag }) }) };
+    if (!extras.passive) for (const group of resolved.openGroups) group.start(host);
+    alerts?.rules.watch(() => opened.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
     return runtime;
   } catch (error) {
     alerts?.close();
-    await Promise.all([cache?.close(), script?.close(), limiter?.close()]);
+    // A store that was given is its giver's.
+    const own = store === resolved.store ? undefined : store;
+    await Promise.allSettled([cache?.close(), script?.close(), limiter?.close(), own?.close(), closeGroups()]);
+    log?.close();
     throw error;
   }
 }

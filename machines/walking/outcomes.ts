@@ -7,7 +7,7 @@ import type { Json } from "../../src/protocol/json.ts";
 import type { ToolRequest } from "../../src/protocol/messages.ts";
 import { maxUsesPerStep } from "../agent.ts";
 import { defaultBackoff } from "../request-policy.ts";
-import type { CallInput, CallOutput, LookupInput, WorkError, WorkKind } from "../work.ts";
+import type { CallInput, CallOutput, ExposeInput, LookupInput, SplitInput, WorkError, WorkKind } from "../work.ts";
 
 export type Outcome = { readonly label: string; readonly ok: boolean; readonly value: unknown };
 
@@ -35,18 +35,26 @@ const few: ReadonlySet<string> = new Set([
   "budget denied",
   // tool
   "returned",
+  "needs a yes",
   "broken",
   "unknown",
   // sleep
   "slept",
   // ask
   "yes",
+  "no",
   "nobody answered",
   // lookup
   "hit",
   "miss",
   // remember
   "kept",
+  // delegate, split, expose
+  "all",
+  "granted",
+  "1 chunk",
+  "3 chunks",
+  "9 chunks",
 ]);
 
 export function outcomesOf(kind: WorkKind, input: unknown, extent: Extent): readonly Outcome[] {
@@ -64,9 +72,16 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     ok("returned", { output: 1, content: "1" }),
     failed("broken", errorBody("tool_failed", "it failed")),
     failed("denied", { ...errorBody("tool_denied", "the arguments do not fit"), denied: true }),
+    failed("needs a yes", { ...errorBody("tool_denied", "a person must agree", { details: { needs: "approval" } }), denied: true }),
     failed("not found", { ...errorBody("tool_not_found", "there is no such tool"), denied: true }),
     failed("cap denied", { ...errorBody("limit_hit", "all tool calls are used"), denied: true }),
     failed("unknown", errorBody("tool_unknown", "it was interrupted")),
+  ],
+  delegate: () => [
+    ok("granted", null),
+    failed("denied", { ...errorBody("tool_denied", "the arguments do not fit"), denied: true }),
+    failed("not found", { ...errorBody("tool_not_found", "there is no such tool"), denied: true }),
+    failed("cap denied", { ...errorBody("limit_hit", "all tool calls are used"), denied: true }),
   ],
   sleep: () => [ok("slept", { ms: 0 }), failed("deadline", errorBody("limit_hit", "the run's deadline is over"))],
   ask: () => [
@@ -85,6 +100,17 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     ok("miss", { hit: null }),
     failed("failed", errorBody("unavailable", "the cache does not answer")),
   ],
+  expose: (input) => [
+    ok("all", { tools: (input as ExposeInput).tools }),
+    ok("none", { tools: [] }),
+    failed("broke", errorBody("internal", "the function that shows tools failed")),
+    failed("deadline", errorBody("limit_hit", "the run's deadline is over")),
+  ],
+  split: (input) => [
+    // As many as it may be cut into, one too many, and none.
+    ...splits(input as SplitInput),
+    failed("failed", errorBody("internal", "the text could not be split")),
+  ],
   remember: () => [ok("kept", null), failed("failed", errorBody("unavailable", "the cache does not answer"))],
 };
 
@@ -94,6 +120,13 @@ const tooLong = ({ messages = [] }: Partial<CallInput>): { [key: string]: Json }
   rest: 0,
   sizes: messages.map(() => 10),
 });
+
+const splits = ({ text }: SplitInput): readonly Outcome[] => [
+  ok("1 chunk", { chunks: [text] }),
+  ok("3 chunks", { chunks: [text, text, text] }),
+  ok("9 chunks", { chunks: Array<string>(9).fill(text) }),
+  ok("no chunk", { chunks: [] }),
+];
 
 /** An entry of a cache as a call: nothing of a provider can come of it. */
 function replays(input: CallInput): readonly Outcome[] {
@@ -151,7 +184,8 @@ function calls(input: CallInput): readonly Outcome[] {
         ]
       : [answer("empty", { text: "" }), answer("empty otherwise", { text: " \n" })]),
     answer("cut at the token limit", { finish: "length" }),
-    ...(input.for === "internal" ? [answer("passed", { text: "PASS" })] : []),
+    // What judges say: of one answer, of several.
+    ...(input.for === "internal" ? [answer("passed", { text: "PASS" }), answer("named a number", { text: "1" })] : []),
     answer("refused", { finish: "refused", text: "" }),
     answer("filtered", { finish: "filtered", text: "An ans" }),
     error("429, wait 1 s", limited(1_000)),

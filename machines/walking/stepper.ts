@@ -14,7 +14,7 @@ import {
   type InspectionEvent,
   type Snapshot,
 } from "xstate";
-import { ask, call, lookup, remember, sleep, tool, type WorkKind, workKinds } from "../work.ts";
+import { ask, call, delegate, expose, lookup, remember, sleep, split, tool, type WorkKind, workKinds } from "../work.ts";
 
 /** A child that a machine started: work, or another machine. */
 export type Asked = {
@@ -57,10 +57,13 @@ const standIn: ActorLogic<Snapshot<undefined>, { type: string }, unknown> = {
 const kinds = new Map<unknown, WorkKind>([
   [call, "call"],
   [tool, "tool"],
+  [delegate, "delegate"],
   [sleep, "sleep"],
   [ask, "ask"],
   [lookup, "lookup"],
   [remember, "remember"],
+  [split, "split"],
+  [expose, "expose"],
 ]);
 
 export class Stepper {

@@ -91,7 +91,7 @@ export class Alerts implements Observer {
     for (const { ask, ok, value, account } of ended) {
       cost += account?.costNano ?? 0;
       if (ask.kind !== "call" || !provider_exhausted) continue;
-      const provider = spec.tiers.find(({ name }) => name === ask.input.tier)?.provider;
+      const provider = account?.provider ?? spec.tiers.find(({ name }) => name === ask.input.tier)?.provider;
       const error = ok ? undefined : (value as { readonly message?: string; readonly details?: { readonly reason?: unknown } } | undefined);
       if (provider !== undefined && (ok || error?.details?.reason === "exhausted"))
         this.process({

@@ -6,7 +6,8 @@
  *  3. What is kept after a run has gone on is bounded ({@link maxKeeping}) and awaited by `close`.
  */
 import { LRUCache } from "lru-cache";
-import type { Hit, LookupInput, LookupOutput, RememberInput } from "../../machines/work.ts";
+import type { CallInput, Hit, LookupInput, LookupOutput, RememberInput } from "../../machines/work.ts";
+import { documentsIn, tagOf } from "../knowledge/passages.ts";
 import type { CacheCounts } from "../protocol/cache-counts.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Performing, Reporter, Work } from "../runtime/interpreter.ts";
@@ -27,6 +28,8 @@ export type AnswersOptions = {
 };
 
 const maxKeeping = 256;
+/** Of an entry; each is an index of its own. */
+const maxTags = 64;
 
 export class Answers {
   readonly #exact: ExactCache;
@@ -34,8 +37,8 @@ export class Answers {
   readonly #shadow: Shadow | undefined;
   readonly #flights = new SingleFlight();
   readonly #now: () => number;
-  /** The mark under which a look-up was made, for the answer that follows it. */
-  readonly #marks = new LRUCache<string, string>({ max: 10_000 });
+  /** By request: the mark under which a look-up was made, and what the answer that follows it has cost. */
+  readonly #asked = new LRUCache<string, { readonly mark: string; costNano: number }>({ max: 10_000 });
   readonly #keeping = new Set<Promise<void>>();
   readonly #counts = { exact: 0, semantic: 0, stale: 0, missed: 0, kept: 0 };
 
@@ -54,7 +57,7 @@ export class Answers {
     const isFresh = ({ expiresAt }: CacheEntry): boolean => expiresAt > this.#now();
     // A hit in memory waits for nothing, not even for the microtasks of other runs.
     const entry = this.#exact.peek(key.id) ?? (await this.#exact.get(key.id));
-    this.#marks.set(of(work), this.#exact.mark);
+    this.#asked.set(of(work), { mark: this.#exact.mark, costNano: 0 });
     if (entry && isFresh(entry)) {
       this.#counts.exact++;
       return { hit: hitOf(entry, "exact") };
@@ -104,8 +107,8 @@ export class Answers {
     const { text, value } = input.answer;
     if (!key || !caching?.answers || this.#keeping.size >= maxKeeping) return;
     const name = of(work);
-    const mark = this.#marks.get(name);
-    this.#marks.delete(name);
+    const { mark, costNano = 0 } = this.#asked.get(name) ?? {};
+    this.#asked.delete(name);
     const now = this.#now();
     const expiresAt = now + caching.answers.ttlMs;
     const entry: CacheEntry = {
@@ -113,13 +116,14 @@ export class Answers {
       tenant: work.who.tenant,
       agent: work.spec.name,
       version: caching.version,
-      tags: caching.tags,
+      tags: [...new Set([...caching.tags, ...documentTags(input)])].slice(0, maxTags),
       tier: input.tier,
       model: work.spec.tiers.find(({ name }) => name === input.tier)?.model ?? "",
       text,
       ...(value !== undefined && { value }),
       ...(key.question !== undefined && { question: key.question }),
       ...(work.sensitive && { sensitive: true }),
+      costNano,
       createdAt: now,
       expiresAt,
       keepUntil: expiresAt + caching.answers.staleMs,
@@ -138,13 +142,26 @@ export class Answers {
     await this.#shadow?.answered(name, key.question ?? "", entry.text);
   }
 
-  /** A call that others may share. `start` makes it. */
-  share(work: Work, report: Reporter, start: Start): Performing {
-    if (work.ask.kind !== "call") return start(report);
-    const { input } = work.ask;
-    const key = keyOf(work, input);
-    if (!key) return start(report);
-    return this.#flights.perform(`${key.id} ${input.for} ${input.continues ?? ""}`, work, report, start);
+  /** Performs a call, which others may share where the agent says so. `start` makes it. */
+  perform(work: Work, input: CallInput, report: Reporter, start: Start): Performing {
+    const told = input.for === "answer" && work.spec.caching?.answers ? this.#counting(work, input, report) : report;
+    const key = work.spec.caching?.singleFlight ? keyOf(work, input) : undefined;
+    if (!key) return start(told);
+    return this.#flights.perform(`${key.id} ${input.for} ${input.continues ?? ""}`, work, told, start);
+  }
+
+  /** Hears what a call cost, for the entry that may be made of it. A call that goes on with a text adds to what that has cost. */
+  #counting(work: Work, { continues }: CallInput, report: Reporter): Reporter {
+    return {
+      ...report,
+      done: (outcome) => {
+        const asked = this.#asked.get(of(work));
+        // Whoever shared the call was charged nothing, and has saved what it cost.
+        const { costNano = 0, savedNano = 0 } = outcome.account ?? {};
+        if (asked) asked.costNano = (continues === undefined ? 0 : asked.costNano) + costNano + savedNano;
+        report.done(outcome);
+      },
+    };
   }
 
   /** How many entries went. Rejects with `unavailable` when they could not be purged. */
@@ -173,6 +190,10 @@ export class Answers {
     await Promise.all([this.#exact.close(), this.#semantic?.close()]);
   }
 }
+
+/** An answer that was made from documents goes when one of them changes. */
+const documentTags = ({ messages }: RememberInput): string[] =>
+  messages.flatMap((message) => (message.role === "tool" ? documentsIn(message.content).map(tagOf) : []));
 
 /** The request that asks. */
 const of = ({ run, ask }: Work): string => `${run} ${ask.path.slice(0, ask.path.lastIndexOf("/"))}`;

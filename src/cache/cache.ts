@@ -23,15 +23,18 @@ export type CacheEntry = {
   readonly question?: string;
   /** Of a sensitive run: kept on this machine alone, and in entries of its own. */
   readonly sensitive?: boolean;
+  /** Nano-dollars that it cost: what each hit saves. Entries of older versions have none. */
+  readonly costNano?: number;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly keepUntil: number;
 };
 
-/** Which entries of a tenant go: those that fit everything that is said. */
+/** Which entries go: those that fit everything that is said. */
 export type Purge = {
-  readonly tenant: string;
+  /** Of every tenant, where it is not said; then a `tag` is. */
+  readonly tenant?: string;
   readonly key?: string;
   readonly tag?: string;
   readonly agent?: string;
@@ -52,7 +55,7 @@ export interface CacheBacking {
 }
 
 export const fits = (entry: CacheEntry, { tenant, key, tag, agent, version }: Purge): boolean =>
-  entry.tenant === tenant &&
+  (tenant === undefined || entry.tenant === tenant) &&
   (key === undefined || entry.id === key) &&
   (tag === undefined || entry.tags.includes(tag)) &&
   (agent === undefined || entry.agent === agent) &&

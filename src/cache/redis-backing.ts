@@ -6,8 +6,9 @@
  *     forgotten. A purge reads an index, never the keyspace.
  */
 import { randomUUID } from "node:crypto";
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import { EscapementError } from "../protocol/errors.ts";
+import { redisConnection } from "../redis/connection.ts";
 import { type CacheBacking, type CacheEntry, fits, type Purge } from "./cache.ts";
 
 export type RedisBackingOptions = {
@@ -25,15 +26,19 @@ const entryKey = (id: string): string => `${prefix}:entry:${id}`;
 const indexKey = (tenant: string, kind: "all" | "tag" | "agent" | "version", name = ""): string =>
   [`${prefix}:index`, tenant, kind, name].map(encodeURIComponent).join(":");
 
+/** Of a tag in every tenant. */
+const tagKey = (tag: string): string => `${prefix}:tag:${encodeURIComponent(tag)}`;
+
 const indexesOf = ({ tenant, agent, version, tags }: CacheEntry): string[] => [
   indexKey(tenant, "all"),
   indexKey(tenant, "agent", agent),
   indexKey(tenant, "version", version),
-  ...tags.map((tag) => indexKey(tenant, "tag", tag)),
+  ...tags.flatMap((tag) => [indexKey(tenant, "tag", tag), tagKey(tag)]),
 ];
 
 /** The narrowest index in which everything is that is to go. */
 function indexFor({ tenant, tag, version, agent }: Purge): string {
+  if (tenant === undefined) return tagKey(tag ?? "");
   if (tag !== undefined) return indexKey(tenant, "tag", tag);
   if (version !== undefined) return indexKey(tenant, "version", version);
   return agent === undefined ? indexKey(tenant, "all") : indexKey(tenant, "agent", agent);
@@ -52,23 +57,12 @@ const putScript = `
   return 1
 `;
 
-const connection = (url: string, commandTimeout: number): Redis =>
-  new Redis(url, {
-    commandTimeout,
-    connectTimeout: 2_000,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    retryStrategy: (times) => Math.min(1_000, 50 * 2 ** Math.min(times, 5)),
-    lazyConnect: true,
-  });
-
 /** Waits a second for the connection; later is no error either. */
 export async function redisBacking(
   url: string,
   { now, onError = () => {}, timeoutMs = commandMs }: RedisBackingOptions,
 ): Promise<CacheBacking> {
-  const redis = connection(url, timeoutMs);
+  const redis = redisConnection(url, { commandTimeout: timeoutMs });
   let isTold = false;
   redis.on("error", (error: Error) => {
     if (!isTold) onError(`Redis does not answer; the cache finds nothing until it does: ${error.message}`);
@@ -97,7 +91,7 @@ export async function redisBacking(
       await redis.eval(putScript, keys.length, ...keys, mark, entry.id, JSON.stringify(entry), String(now()), String(entry.keepUntil));
     },
     async purge(which) {
-      const patient = connection(url, purgeMs);
+      const patient = redisConnection(url, { commandTimeout: purgeMs });
       patient.on("error", () => {});
       try {
         await patient.connect();

@@ -26,6 +26,8 @@ export function replay(found: Promise<CacheEntry | null>, call: string, report: 
     ...(ttftMs !== undefined && { ttftMs }),
   });
 
+  const saved = ({ costNano }: CacheEntry): number => (Number.isSafeInteger(costNano) ? Math.max(0, costNano as number) : 0);
+
   const tell = (entry: CacheEntry, from: number): void => {
     if (isStopped) return;
     const { text, value } = entry;
@@ -38,7 +40,7 @@ export function replay(found: Promise<CacheEntry | null>, call: string, report: 
     }
     if (value !== undefined) report.partial(value);
     const output: CallOutput = { call, finish: "stop", text, ...(value !== undefined && { value }) };
-    report.done({ ok: true, value: output as unknown as Json, account: account() });
+    report.done({ ok: true, value: output as unknown as Json, account: { ...account(), savedNano: saved(entry) } });
   };
 
   void found

@@ -171,7 +171,7 @@ class Flight {
     for (const member of members) {
       clearTimeout(member.timer);
       member.flight = undefined;
-      member.left = member === payer ? outcome.account : nothing(outcome.account);
+      member.left = member === payer ? outcome.account : nothing(outcome.account, outcome.ok);
       if (outcome.ok) this.#tell(member);
     }
     for (const member of members) {
@@ -208,13 +208,15 @@ function ownOutcome({ work, left }: Member, { ok, value }: Outcome): Outcome {
   return { ok, value: own, ...(left && { account: left }) };
 }
 
-/** Who shares a call is charged nothing for it. */
-const nothing = (call?: Outcome["account"]): NonNullable<Outcome["account"]> => ({
+/** Who shares a call is charged nothing for it; of an answer it has saved the price. */
+const nothing = (call?: Outcome["account"], isAnswer = false): NonNullable<Outcome["account"]> => ({
   costNano: 0,
+  ...(call && isAnswer && { savedNano: call.costNano }),
   inputTokens: 0,
   cachedTokens: 0,
   outputTokens: 0,
   estimated: false,
   model: call?.model ?? "",
+  ...(call?.provider !== undefined && { provider: call.provider }),
   durationMs: call?.durationMs ?? 0,
 });

@@ -77,6 +77,16 @@ program
   .action(async (options) => (await import("./cache.ts")).purge(options));
 
 program
+  .command("knowledge")
+  .description("folders of documents that agents search")
+  .command("index")
+  .description("index what is new or changed in a folder of the configuration, here, and purge the answers made from what changed")
+  .argument("<folder>", "the folder, as it is configured")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print the report as JSON")
+  .action(async (folder, options) => (await import("./knowledge.ts")).indexFolder(folder, options));
+
+program
   .command("decisions")
   .description("every yes and no about a run on this machine, with its reason and its numbers")
   .argument("<run>", "id of the run")
@@ -105,11 +115,60 @@ program
   .action(async (agent, options) => (await import("./prompts.ts")).audit(agent, options));
 
 program
+  .command("usage")
+  .description("what calls have cost and how they went, in groups; from the runs that are kept here, while they are at work or not")
+  .option("--by <what>", "feature, user, key, model, provider, agent, prompt, tier, hour or day", "model")
+  .option("--from <time>", "from this time or day (UTC) on, e.g. 2026-11-01 or 2026-11-01T08:00:00Z (default: a day before --to)")
+  .option("--to <time>", "before this time or day (default: now)")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print it as JSON")
+  .action(async (options) => (await import("./usage.ts")).usage(options));
+
+const budgets = program
+  .command("budgets")
+  .description("the budgets of users, keys, features and the system: how they stand, and their limits");
+
+budgets
+  .command("list", { isDefault: true })
+  .description("limit, what is spent and what is held of each, in the window of time that holds now")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print each budget as a line of JSON")
+  .action(async (options) => (await import("./budgets.ts")).list(options));
+
+budgets
+  .command("set")
+  .description("set limits, from the next call on, also of running processes (within seconds); replaces what was set before")
+  .argument("<level>", "user, key, feature or system")
+  .argument("<subject>", "the user, key or feature; - for the system and for runs without a user")
+  .option("--money <usd>", "dollars")
+  .option("--tokens <n>", "tokens, in and out")
+  .option("--calls <n>", "calls")
+  .option("--reset", "take back what was set: the configuration's limit holds again")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print the budget as JSON")
+  .action(async (level, subject, options) => (await import("./budgets.ts")).set(level, subject, options));
+
+program
   .command("reconcile")
   .description("compare what runs and budgets hold with what open calls hold, correct what differs, and print it; ends nothing")
   .option("--config <file>", "configuration file")
   .option("--json", "print each correction as a line of JSON")
   .action(async (options) => (await import("./reconcile.ts")).reconcile(options));
+
+const mcp = program
+  .command("mcp")
+  .description("this machine's agents as the tools of an MCP server, over standard input and output")
+  .option("--agent <name...>", "these agents; all without it")
+  .option("--http", "over HTTP, on 127.0.0.1 alone")
+  .option("--port <port>", "where --http listens", "8788")
+  .option("--config <file>", "configuration file")
+  .action(async (options) => (await import("./mcp.ts")).serveMcp(options));
+
+mcp
+  .command("pin")
+  .description("accept the tools of a configured MCP server as it describes them now, and say what has changed")
+  .argument("<server>", "its name in the configuration")
+  .action(async (server, _, command) => (await import("./mcp.ts")).pinMcp(server, command.optsWithGlobals()));
 
 try {
   await program.parseAsync();

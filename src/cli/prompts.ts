@@ -5,6 +5,7 @@ import { loadTokenizer } from "../money/tokens.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { ItemRow, PromptAudit } from "../runtime/prompt-audit.ts";
 import { localConfig } from "./local.ts";
+import { table } from "./table.ts";
 
 export async function audit(agent: string | undefined, options: { config?: string; json?: boolean; days: string }): Promise<void> {
   const days = Number(options.days);
@@ -13,7 +14,7 @@ export async function audit(agent: string | undefined, options: { config?: strin
       "invalid_request",
       `--days must be a whole number from 1 to 30, not ${options.days}: runs are kept for 30 days`,
     );
-  const resolved = await localConfig(options.config);
+  const resolved = await localConfig(options.config, true);
   const runtime = await runtimeOf(resolved, { passive: true });
   try {
     await loadTokenizer();
@@ -34,17 +35,20 @@ function inWords(audit: PromptAudit): string {
   const total = parts.reduce((sum, { cost_microusd }) => sum + cost_microusd, 0);
   lines.push(
     "",
-    ...table([
-      ["day", "agent", "part", "tokens", "cost", "share"],
-      ...parts.map(({ day, agent, prompt, part, tokens, cost_microusd }) => [
-        day,
-        prompt === undefined ? agent : `${agent} (${prompt})`,
-        part,
-        tokens.toLocaleString("en-US"),
-        dollars(cost_microusd),
-        total === 0 ? "" : `${((100 * cost_microusd) / total).toFixed(1)} %`,
-      ]),
-    ]),
+    ...table(
+      [
+        ["day", "agent", "part", "tokens", "cost", "share"],
+        ...parts.map(({ day, agent, prompt, part, tokens, cost_microusd }) => [
+          day,
+          prompt === undefined ? agent : `${agent} (${prompt})`,
+          part,
+          tokens.toLocaleString("en-US"),
+          dollars(cost_microusd),
+          total === 0 ? "" : `${((100 * cost_microusd) / total).toFixed(1)} %`,
+        ]),
+      ],
+      3,
+    ),
     "",
     ...unused("tools that were never used", tools),
     ...unused("examples that no input was like (by its words: a hint)", examples),
@@ -62,15 +66,7 @@ function unused(title: string, items: readonly ItemRow[]): readonly string[] {
     `${tokens.toLocaleString("en-US")} tokens`,
     dollars(cost_microusd),
   ]);
-  return [`${title}:`, ...table(rows), ""];
-}
-
-/** Columns as wide as they must be; numbers to the right. */
-function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const pad = (text: string, column: number): string =>
-    column < 3 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0);
-  return rows.map((row) => row.map(pad).join("  ").trimEnd());
+  return [`${title}:`, ...table(rows, 3), ""];
 }
 
 const count = (n: number, what: string): string => `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;

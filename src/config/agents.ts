@@ -8,10 +8,15 @@ import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Limits, LimitsInput } from "../protocol/limits.ts";
 import { type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
+import { agentToolSpec } from "../runtime/agent-tool.ts";
+import { worstCaseOf } from "../runtime/bounds.ts";
+import { agentInput } from "../runtime/machine-input.ts";
+import { isPattern, type Pattern } from "../runtime/pattern.ts";
 import { checkSlots, instructed } from "./instructions.ts";
+import { levelsOf, PartCollector, type PartResolver, type ResolvedPart } from "./patterns.ts";
 import { checkedRoute } from "./route.ts";
 import { usedTier } from "./tiers.ts";
-import { exposedTools, type ToolGroups } from "./tool-groups.ts";
+import { exposedTools, MAX_TOOLS, type ToolGroups } from "./tool-groups.ts";
 
 /** 50 cents and 5 minutes are a bound for a run that nobody thought about. */
 export const defaultLimits: Limits = {
@@ -52,23 +57,97 @@ export type AgentParts = {
 };
 
 /** `options` keeps what is no data: the zod schemas of input and output. */
-export type ResolvedAgent = { readonly spec: AgentSpec; readonly options: AgentOptions };
+export type ResolvedAgent = {
+  readonly spec: AgentSpec;
+  readonly options: Pick<AgentOptions, "input" | "output" | "validators" | "bounds" | "expose">;
+  /** Of a pattern, and of an agent whose tools are agents. */
+  readonly parts?: ReadonlyMap<string, ResolvedPart>;
+};
 
 /**
  * Throws `invalid_request` with the agent's name and the way out: unknown tier, group or machine, too many tools, two agents of one name,
  * a schema that JSON Schema cannot express.
  */
-export function resolveAgents(agents: readonly AgentOptions[], parts: AgentParts): ResolvedAgent[] {
+export function resolveAgents(agents: readonly (AgentOptions | Pattern)[], parts: AgentParts): ResolvedAgent[] {
   const names = new Set<string>();
+  const resolver: PartResolver = {
+    agent: (options, path, collect) => partSpec(options, path, parts, collect),
+    tierNamed: (pattern, path, name) => tierNamed(pattern, path, name, parts.tiers),
+  };
   return agents.map((options) => {
-    agent(options);
     if (names.has(options.name)) throw refused("name", `there are two agents named "${options.name}"; rename one`);
     names.add(options.name);
-    return { spec: specOf(options, parts), options };
+    const collect = new PartCollector(resolver);
+    if (isPattern(options)) return { spec: patternSpec(options, parts, collect), options, parts: collect.parts };
+    agent(options);
+    const spec = specOf(options, parts, collect);
+    if (collect.parts.size === 0) return { spec, options };
+    return { spec: withParts(spec, collect), options, parts: collect.parts };
   });
 }
 
-function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
+const specsOf = (collect: PartCollector): { readonly [path: string]: AgentSpec } =>
+  Object.fromEntries([...collect.parts].map(([path, { spec }]) => [path, spec]));
+
+/** Tools that are agents lie deeper than others. */
+const withParts = (spec: AgentSpec, collect: PartCollector): AgentSpec => ({
+  ...spec,
+  parts: specsOf(collect),
+  limits: { ...spec.limits, max_depth: spec.limits.max_depth + levelsOf({ kind: "agent", name: spec.name, input: agentInput(spec, 1) }) },
+});
+
+/** An agent as a part: what only a run has is the root's. */
+function partSpec(options: AgentOptions, path: string, parts: AgentParts, collect: PartCollector): AgentSpec {
+  agent(options);
+  for (const key of ["route", "confirm_above_microusd", "context"] as const)
+    if (options[key] !== undefined)
+      throw refused(key, `agent "${options.name}" is a part of a pattern (${path}), and ${key} is for agents that are run by themselves`);
+  return specOf(options, parts, collect, path);
+}
+
+function patternSpec(pattern: Pattern, parts: AgentParts, collect: PartCollector): AgentSpec {
+  const plan = collect.plan(pattern, "");
+  const inputSchema = schemaOf(pattern.name, "input", pattern.input);
+  const specs = specsOf(collect);
+  const own = Object.values(specs);
+  const tiers = own.flatMap((spec) => spec.tiers);
+  const given = limitsOf(pattern.limits, parts.limits, tiers);
+  const spec: AgentSpec = {
+    name: pattern.name,
+    description: pattern.description ?? "",
+    instructions: "",
+    machine: machineOf({ name: pattern.name, machine: pattern.kind }, parts.machines),
+    tiers: [],
+    tools: [],
+    limits: { ...given, max_depth: given.max_depth + levelsOf(plan) },
+    ...(inputSchema !== undefined && { inputSchema }),
+    retries: 0,
+    onBudget: "stop",
+    ...(pattern.supervision && { supervision: { ...defaultSupervision, ...defined(pattern.supervision) } }),
+    ...(pattern.confirm_above_microusd !== undefined && { confirmAbove: pattern.confirm_above_microusd }),
+    parallelTools: 1,
+    ...(pattern.sensitive && { sensitive: true }),
+    ...(pattern.untrusted_input && { untrustedInput: true }),
+    ...(pattern.priority === "batch" && { priority: "batch" }),
+    plan,
+    parts: specs,
+  };
+  return { ...spec, limits: { ...spec.limits, ...shapeLimits(spec, pattern.limits) } };
+}
+
+/** A pattern needs as many steps and calls as its shape says; what its author says comes first. */
+function shapeLimits(spec: AgentSpec, own: LimitsInput = {}): Partial<Limits> {
+  const most = worstCaseOf(spec, spec.limits, undefined);
+  const cap = (value: number): number => Math.max(1, Math.min(Number.isFinite(value) ? Math.ceil(value) : maxShape, maxShape));
+  return {
+    ...(own.max_steps === undefined && { max_steps: cap(most.steps) }),
+    ...(own.max_calls === undefined && { max_calls: cap(most.calls) }),
+    ...(own.max_tool_calls === undefined && { max_tool_calls: cap(most.tool_calls) }),
+  };
+}
+const maxShape = 10_000;
+
+function specOf(options: AgentOptions, parts: AgentParts, collect: PartCollector, path = ""): AgentSpec {
   const { name } = options;
   const tiers = tiersOf(options, parts.tiers);
   const helpers = helpersOf(options, tiers, parts.tiers);
@@ -83,7 +162,7 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     machine: machineOf(options, parts.machines),
     tiers,
     ...(helpers.length > 0 && { helpers }),
-    tools: exposedTools(name, options.tools ?? [], parts.tools),
+    tools: toolsOf(options, parts, collect, path),
     limits: limitsOf(options.limits, parts.limits, tiers),
     ...(inputSchema !== undefined && { inputSchema }),
     ...(outputSchema !== undefined && { outputSchema }),
@@ -104,8 +183,27 @@ function specOf(options: AgentOptions, parts: AgentParts): AgentSpec {
     ...(options.route && { route: checkedRoute(options, tiers) }),
     ...(options.anonymise && { anonymise: options.anonymise }),
     ...(options.sensitive && { sensitive: true }),
+    ...(options.expose && { expose: true }),
+    ...(options.untrusted_input && { untrustedInput: true }),
     ...(options.priority === "batch" && { priority: "batch" }),
   };
+}
+
+/** Tools of an agent that says itself which of them a step shows. */
+const maxDeclared = 128;
+
+/** Groups first, then the agents that are tools. */
+function toolsOf({ name, tools = [], expose }: AgentOptions, parts: AgentParts, collect: PartCollector, path: string): AgentSpec["tools"] {
+  const groups = tools.filter((tool) => typeof tool === "string");
+  const agents = tools
+    .filter((tool) => typeof tool !== "string")
+    .map((part) => {
+      if (!part.description)
+        throw refused("tools", `agent "${name}" uses "${part.name}" as a tool, which has no description; say what it is for`);
+      const at = path === "" ? part.name : `${path}.${part.name}`;
+      return { ...agentToolSpec(part.name, part.description, part.input), plan: collect.plan(part, at) };
+    });
+  return exposedTools(name, groups, parts.tools, { agents, most: expose ? maxDeclared : MAX_TOOLS });
 }
 
 function tiersOf({ name, tiers }: AgentOptions, all: readonly TierSpec[]): readonly TierSpec[] {

@@ -1,65 +1,56 @@
 /**
- * The groups of tools of a configuration: those of the file, and ours as far as its agents ask for them, with their settings.
- * Ours are loaded then and not before.
+ * The built-in groups of tools that have settings: `web`, `files`, `data`. Their code is loaded by those alone who use them or set them up:
+ * a mistake in settings is told also where no agent uses the group.
  */
 import { resolve } from "node:path";
 import { EscapementError } from "../protocol/errors.ts";
-import type { Tool } from "../runtime/tool.ts";
-import { defaultAgents } from "./agents.ts";
-import type { CheckedConfig, ToolSettings } from "./schema.ts";
+import type { ToolSource } from "../runtime/tool-group.ts";
+import type { CheckedConfig, WebSettings } from "./schema.ts";
 import { readSecret, type SecretSource } from "./secret.ts";
-import type { ToolGroups } from "./tool-groups.ts";
+import type { AnyGroup } from "./tool-groups.ts";
 
-type Settings<Group extends "web" | "files" | "data"> = Exclude<NonNullable<ToolSettings[Group]>, readonly unknown[]>;
+type Groups = { readonly [group: string]: AnyGroup | ToolSource };
+type Settings = Pick<NonNullable<CheckedConfig["tools"]>, "web" | "files" | "data">;
 
-/** Throws `invalid_request` for a group that needs settings and has none, and for settings that are wrong. */
-export async function toolGroups({ tools = {}, egress = {}, agents }: CheckedConfig, from: SecretSource): Promise<ToolGroups> {
-  const wanted = new Set<string>((agents ?? defaultAgents).flatMap((agent) => agent.tools ?? []));
-  const { web, files, data, ...own } = tools;
-  const groups: Record<string, readonly Tool[]> = {};
-  if (wanted.has("compute") && !Object.hasOwn(own, "compute")) groups.compute = (await import("../../tools/compute/index.ts")).compute;
-  if (wanted.has("clock") && !Object.hasOwn(own, "clock")) groups.clock = (await import("../../tools/clock/index.ts")).clock;
-  // Settings are checked where no agent uses them too: a mistake in them is told at once.
-  if (Array.isArray(web)) groups.web = web;
-  else if (web || wanted.has("web")) groups.web = await webGroup(web ?? {}, egress, from);
-  if (Array.isArray(files)) groups.files = files;
+/** `wanted`: groups that agents name. Throws `invalid_request` for a group without what it needs, and for settings that are wrong. */
+export async function settledGroups(
+  { web, files, data }: { readonly [Group in keyof Settings]: Settings[Group] | undefined },
+  wanted: ReadonlySet<string>,
+  egress: CheckedConfig["egress"],
+  from: SecretSource,
+): Promise<Groups> {
+  const groups: { [group: string]: AnyGroup | ToolSource } = {};
+  if (isGroup(web)) groups.web = web;
+  else if (web || wanted.has("web")) groups.web = await webGroup(web ?? {}, egress ?? {}, from);
+  if (isGroup(files)) groups.files = files;
   else if (files || wanted.has("files")) {
-    const { root, write } = files ?? missing("files");
-    groups.files = (await import("../../tools/files/index.ts")).files({
-      root: resolve(from.cwd, root),
-      ...(write !== undefined && { write }),
-    });
+    const { root, write = false } = files ?? missing("files");
+    groups.files = (await import("../../tools/files/index.ts")).files({ root: resolve(from.cwd, root), write });
   }
-  if (Array.isArray(data)) groups.data = data;
+  if (isGroup(data)) groups.data = data;
   else if (data || wanted.has("data")) {
     const { root } = data ?? missing("data");
     groups.data = (await import("../../tools/data/index.ts")).data({ root: resolve(from.cwd, root) });
   }
-  // Checked by the schema: what is left are lists.
-  return { ...groups, ...own };
+  return groups;
 }
 
-async function webGroup(
-  { search }: Settings<"web">,
-  door: NonNullable<CheckedConfig["egress"]>,
-  from: SecretSource,
-): Promise<readonly Tool[]> {
+/** A group that a program made, in the place of ours. */
+const isGroup = (value: object | undefined): value is AnyGroup | ToolSource =>
+  value !== undefined && (Array.isArray(value) || "start" in value || "open" in value);
+
+async function webGroup({ search }: WebSettings, door: NonNullable<CheckedConfig["egress"]>, from: SecretSource): Promise<AnyGroup> {
   const [{ web }, { egress }] = await Promise.all([import("../../tools/web/index.ts"), import("../safety/egress.ts")]);
   return web({ egress: egress(door), ...(search && { search: endpointOf(search, from) }) });
 }
 
-function endpointOf(search: NonNullable<Settings<"web">["search"]>, from: SecretSource) {
+function endpointOf(search: NonNullable<WebSettings["search"]>, from: SecretSource) {
   if ("searxng" in search) return search;
   const { text, ...mapping } = search.mapping;
-  const headers = Object.entries(search.headers ?? {}).map(([name, secret]) => [
-    name,
-    readSecret(secret, `tools.web.search.headers.${name}`, from),
-  ]);
-  return {
-    url: search.url,
-    headers: Object.fromEntries(headers) as Record<string, string>,
-    mapping: { ...mapping, ...(text !== undefined && { text }) },
-  };
+  const headers: { [name: string]: string } = {};
+  for (const [name, secret] of Object.entries(search.headers ?? {}))
+    headers[name] = readSecret(secret, `tools.web.search.headers.${name}`, from);
+  return { url: search.url, headers, mapping: { ...mapping, ...(text !== undefined && { text }) } };
 }
 
 function missing(group: "files" | "data"): never {

@@ -1,6 +1,6 @@
 /**
  * Words for what is wrong in a configuration: the key's path, the value, the way out.
- * Values under `providers`, `store`, of a search endpoint and of a webhook are never shown, since a key, a header or an address with its password may stand in any
+ * Values under `providers`, `store`, of a webhook and of how an MCP server is reached are never shown, since a key, a header or an address with its password may stand in any
  * place of them by mistake.
  */
 import { z } from "zod";
@@ -31,15 +31,19 @@ export function configError(source: string, error: z.ZodError, value: unknown, s
 function flat(issue: Issue, before: Path): { issue: Issue; path: Path }[] {
   const path = [...before, ...issue.path];
   if (issue.code !== "invalid_union") return [{ issue, path }];
-  const members = issue.errors.filter((issues) => issues.every(({ code, path: inside }) => code !== "custom" || inside.length > 0));
+  const members = issue.errors.filter((issues) => issues.every(({ code, path }) => code !== "custom" || path.length > 0));
   const best = members.toSorted((a, b) => badness(a) - badness(b))[0];
   return best ? best.flatMap((inner) => flat(inner, path)) : [{ issue, path }];
 }
 
-/** A member of another type fits worse than one of which some keys are wrong. */
-const badness = (issues: readonly Issue[]): number =>
-  issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 1), 0) +
-  (issues.some((issue) => issue.path.length === 0 && issue.code === "invalid_type") ? 100 : 0);
+/** A member of another type fits worse than one of which some keys are wrong; a union inside fits as well as the best of it. */
+const badness = (issues: readonly Issue[]): number => issues.reduce((sum, issue) => sum + badnessOf(issue), 0);
+
+function badnessOf(issue: Issue): number {
+  if (issue.code === "invalid_union" && issue.errors.length > 0) return Math.min(...issue.errors.map(badness));
+  if (issue.code === "unrecognized_keys") return issue.keys.length;
+  return issue.path.length === 0 && (issue.code === "invalid_type" || issue.code === "custom") ? 101 : 1;
+}
 
 function sentence(issue: Issue, path: Path, value: unknown, known: unknown): string {
   if (issue.code === "unrecognized_keys") {
@@ -63,6 +67,7 @@ function say(value: unknown, path: Path): string {
     (path[0] === "providers" ||
       path[0] === "store" ||
       (path[0] === "tools" && path[1] === "web" && path[2] === "search") ||
+      (path[0] === "mcp" && (path.length < 3 || ["args", "url", "headers"].includes(String(path[2])))) ||
       (path[0] === "alerts" && (path.length === 1 || path[1] === "webhook"))) &&
     !(typeof value === "number" || typeof value === "boolean") &&
     !["preset", "wire", "schema"].includes(String(path.at(-1)))

@@ -1,8 +1,8 @@
 /** From the instructions that an author wrote to what a run is pinned to: their text, and which version of which prompt it is. */
 import { type Prompt, type PromptRef, refOf, textOf } from "../prompts/prompt.ts";
-import { fill } from "../prompts/template.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
+import { fill } from "../protocol/template.ts";
 import type { TierSpec } from "../runtime/agent.ts";
 
 export type Instructed = { readonly instructions: string; readonly prompt?: PromptRef };

@@ -5,12 +5,15 @@
 import { z } from "zod";
 import type { ShadowJudge } from "../cache/shadow.ts";
 import type { Embedder } from "../embeddings/embedder.ts";
+import type { Reranker } from "../knowledge/reranker.ts";
 import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions } from "../runtime/agent.ts";
+import { isPatternKind, type Pattern } from "../runtime/pattern.ts";
 import type { Tool } from "../runtime/tool.ts";
+import type { OpenToolGroup, ToolSource } from "../runtime/tool-group.ts";
 import type { Validator } from "../runtime/validator.ts";
 import type { Store } from "../stores/store.ts";
 import { secretSchema } from "./secret.ts";
@@ -156,7 +159,8 @@ const agentSettings = z.strictObject({
   description: z.string().optional(),
   instructions: instructions.optional(),
   tiers: z.array(z.string().or(tierUse)).min(1).optional(),
-  tools: z.array(z.string()).optional(),
+  tools: z.array(z.union([z.string(), z.lazy(() => part)])).optional(),
+  expose: z.custom<AgentOptions["expose"]>((value) => typeof value === "function", "a function").optional(),
   input: zodType.optional(),
   output: zodType.optional(),
   limits: limitsSchema.optional(),
@@ -206,38 +210,95 @@ const agentSettings = z.strictObject({
   bounds: z.enum(["cut", "strict"]).optional(),
   route: route.optional(),
   sensitive: z.boolean().optional(),
+  untrusted_input: z.boolean().optional(),
   anonymise: z.strictObject({ names: z.array(z.string().min(2).max(100)).max(1_000) }).optional(),
   priority: z.enum(["realtime", "batch"]).optional(),
   machine: z.string().optional(),
 });
 
-const toolList = z.array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"));
-const mapping = z.strictObject({
-  results: z.string(),
-  title: z.string().min(1),
-  url: z.string().min(1),
-  text: z.string().min(1).optional(),
+const patternBase = {
+  name: z.string(),
+  description: z.string().optional(),
+  input: zodType.optional(),
+  limits: limitsSchema.optional(),
+  confirm_above_microusd: z.number().min(0).max(9_000_000_000_000).optional(),
+  sensitive: z.boolean().optional(),
+  untrusted_input: z.boolean().optional(),
+  priority: z.enum(["realtime", "batch"]).optional(),
+  bounds: z.enum(["cut", "strict"]).optional(),
+  supervision: agentSettings.shape.supervision,
+};
+const failing = {
+  retries: z.int().min(0).max(10).optional(),
+  on_failure: z.enum(["fail", "drop"]).optional(),
+  siblings: z.enum(["cancel", "drain"]).optional(),
+  width: z.int().min(1).max(64).optional(),
+};
+/** By the kind: what is wrong is said of the kind that was meant. */
+const part: z.ZodType = z.unknown().superRefine((value, context) => {
+  const { kind } = (value ?? {}) as { kind?: unknown };
+  const schema = isPatternKind(kind) ? patternSettings[kind] : agentSettings;
+  for (const issue of schema.safeParse(value).error?.issues ?? []) context.issues.push({ ...issue, input: value } as never);
 });
-const searchEndpoint = z
-  .strictObject({ searxng: z.string().min(1) })
-  .or(z.strictObject({ url: z.string().min(1), headers: z.record(z.string(), secretSchema).optional(), mapping }));
-const root = z.string().min(1);
-
-/** Groups by name: the tools of a program, or what the built-in group of that name needs. */
-const toolSettings = z
-  .object({
-    web: toolList.or(z.strictObject({ search: searchEndpoint.optional() })).optional(),
-    files: toolList.or(z.strictObject({ root, write: z.boolean().optional() })).optional(),
-    data: toolList.or(z.strictObject({ root })).optional(),
-  })
-  .catchall(toolList)
-  .superRefine((groups, context) => {
-    for (const group of Object.keys(groups)) {
-      const { success, error } = name.safeParse(group);
-      if (!success) context.addIssue({ code: "invalid_key", origin: "record", path: [group], issues: error.issues });
-    }
-  });
-export type ToolSettings = z.infer<typeof toolSettings>;
+const patternSettings = {
+  chain: z.strictObject({
+    kind: z.literal("chain"),
+    ...patternBase,
+    stages: z
+      .array(
+        z.unknown().superRefine((value, context) => {
+          const isStage = typeof value === "object" && value !== null && "agent" in value;
+          for (const issue of (isStage ? stage : part).safeParse(value).error?.issues ?? [])
+            context.issues.push({ ...issue, input: value } as never);
+        }),
+      )
+      .min(1),
+    redos: z.int().min(0).max(20).optional(),
+  }),
+  router: z.strictObject({
+    kind: z.literal("router"),
+    ...patternBase,
+    routes: z.array(part).min(2).max(64),
+    classifier: z.strictObject({ tier: z.string(), sure_from: z.number().gt(0).max(1).optional() }).optional(),
+    tasks: z.record(z.string(), z.string()).optional(),
+    default: z.string().optional(),
+  }),
+  "fan-out": z.strictObject({
+    kind: z.literal("fan-out"),
+    ...patternBase,
+    ...failing,
+    branches: z.union([z.array(part), z.strictObject({ agent: part, times: z.int().min(2).max(64) })]),
+    prompt: z.string().optional(),
+    aggregate: z.union([
+      z.enum(["first", "vote"]),
+      z.strictObject({ vote: z.string() }),
+      z.strictObject({ best: part }),
+      z.strictObject({ merge: part }),
+    ]),
+    least: z.int().min(1).optional(),
+  }),
+  "map-reduce": z.strictObject({
+    kind: z.literal("map-reduce"),
+    ...patternBase,
+    ...failing,
+    map: part,
+    reduce: part,
+    text: z.string().optional(),
+    chunk: z
+      .strictObject({ tokens: z.int().min(16).optional(), overlap: z.int().min(0).optional(), max: z.int().min(1).max(10_000).optional() })
+      .optional(),
+    confirm_above_chunks: z.int().min(0).optional(),
+    map_prompt: z.string().optional(),
+    reduce_prompt: z.string().optional(),
+    fan_in: z.int().min(2).max(64).optional(),
+  }),
+} as const;
+const stage = z.strictObject({
+  agent: part,
+  prompt: z.string().optional(),
+  review: z.boolean().optional(),
+  optional: z.boolean().optional(),
+});
 
 /** The largest that is an exact number of nano-dollars. */
 const microusd = z.number().positive().max(9_000_000_000_000);
@@ -255,6 +316,49 @@ const embedderSettings = z.strictObject({
   self_hosted: z.boolean().optional(),
 });
 export type EmbedderSettings = z.infer<typeof embedderSettings>;
+
+const embedder = z
+  .custom<Embedder>((value) => hasMethods(value, "embed", "close"))
+  .or(z.literal("local"))
+  .or(embedderSettings);
+
+const toolGroup = z
+  .array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))
+  .or(z.custom<OpenToolGroup>((value) => hasMethods(value, "start", "close"), "a tool group"))
+  .or(z.custom<ToolSource>((value) => hasMethods(value, "open"), "a tool group"));
+
+/** The folder that `search_knowledge` searches: see docs/knowledge.md. */
+const knowledgeSettings = z.strictObject({
+  folder: z.string().min(1),
+  about: z.string().min(1).max(500).optional(),
+  embedder: embedder.optional(),
+  /** Settings are those of Cohere's API. */
+  rerank: z
+    .custom<Reranker>((value) => hasMethods(value, "rerank"))
+    .or(z.literal("local"))
+    .or(z.literal(false))
+    .or(z.strictObject({ model: z.string().min(1).optional(), base_url: z.string().optional(), api_key: secretSchema.optional() }))
+    .optional(),
+  chunk: z.strictObject({ tokens: z.int().min(32).max(4_096).optional(), overlap: z.number().min(0).max(0.5).optional() }).optional(),
+  base_url: z.string().min(1).optional(),
+});
+export type KnowledgeSettings = z.infer<typeof knowledgeSettings>;
+
+const mapping = z.strictObject({
+  results: z.string(),
+  title: z.string().min(1),
+  url: z.string().min(1),
+  text: z.string().min(1).optional(),
+});
+const searchEndpoint = z
+  .strictObject({ searxng: z.string().min(1) })
+  .or(z.strictObject({ url: z.string().min(1), headers: z.record(z.string(), secretSchema).optional(), mapping }));
+const root = z.string().min(1);
+/** What built-in groups need: see docs/tools.md. */
+const webSettings = z.strictObject({ search: searchEndpoint.optional() });
+const filesSettings = z.strictObject({ root, write: z.boolean().optional() });
+const dataSettings = z.strictObject({ root });
+export type WebSettings = z.infer<typeof webSettings>;
 
 /** What callers may do a minute; what is left out has no limit. */
 const plan = z.strictObject({
@@ -290,11 +394,41 @@ const alertSettings = z.strictObject({
     .optional(),
 });
 
+/** A program, or an address; what the keys mean is said in tools/mcp. */
+const mcpSettings = z.strictObject({
+  command: z.string().min(1).optional(),
+  args: z.array(z.string()).optional(),
+  /** Names of variables that it gets of our environment. */
+  env: z.array(z.string().min(1)).optional(),
+  cwd: z.string().min(1).optional(),
+  url: z.string().optional(),
+  headers: z.record(z.string(), secretSchema).optional(),
+  tools: z.array(z.string().min(1)).min(1).optional(),
+  pin: z.record(z.string(), z.string()).optional(),
+  class: z.record(z.string(), z.enum(["pure", "idempotent", "once"])).optional(),
+  approval: z.array(z.string().min(1)).optional(),
+  trust_annotations: z.boolean().optional(),
+  protocol: z.enum(["auto", "legacy"]).optional(),
+  timeout_ms: positive.optional(),
+  connect_ms: positive.optional(),
+  result_bytes: positive.optional(),
+  lock_file: z.string().min(1).optional(),
+});
+export type McpSettings = z.infer<typeof mcpSettings>;
+
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
   tiers: z.record(name, tierSettings).optional(),
-  agents: z.array(agentSettings).optional(),
-  tools: toolSettings.optional(),
+  agents: z.array(part).optional(),
+  tools: z
+    .object({
+      knowledge: knowledgeSettings.or(toolGroup).optional(),
+      web: webSettings.or(toolGroup).optional(),
+      files: filesSettings.or(toolGroup).optional(),
+      data: dataSettings.or(toolGroup).optional(),
+    })
+    .catchall(toolGroup)
+    .optional(),
   /** Where requests that a model steers may go beside the public internet. */
   egress: z
     .strictObject({
@@ -302,6 +436,8 @@ export const configSchema = z.strictObject({
       ports: z.array(z.int().min(1).max(65_535)).max(100).optional(),
     })
     .optional(),
+  /** MCP servers, each a tool group of its name. */
+  mcp: z.record(z.string(), mcpSettings).optional(),
   limits: limitsSchema.extend({ max_depth: positive.optional() }).optional(),
   budgets: z
     .strictObject({
@@ -349,11 +485,7 @@ export const configSchema = z.strictObject({
       memory_bytes: positive.optional(),
       file_bytes: positive.optional(),
       redis_timeout_ms: positive.optional(),
-      embedder: z
-        .custom<Embedder>((value) => hasMethods(value, "embed", "close"))
-        .or(z.literal("local"))
-        .or(embedderSettings)
-        .optional(),
+      embedder: embedder.optional(),
       judge: z.custom<ShadowJudge>((value) => typeof value === "function", "a function").optional(),
     })
     .optional(),
@@ -395,6 +527,16 @@ export type CheckedConfig = z.infer<typeof configSchema>;
 /** What a configuration file exports. Every key is optional. */
 export type Config = Omit<z.input<typeof configSchema>, "agents" | "tools" | "tiers"> & {
   readonly tiers?: { readonly [name: string]: Omit<TierSettings, "parameters"> & { readonly parameters?: { [key: string]: Json } } };
-  readonly agents?: readonly AgentOptions[];
-  readonly tools?: { readonly [group: string]: readonly Tool[] | NonNullable<ToolSettings["web" | "files" | "data"]> };
+  readonly agents?: readonly (AgentOptions | Pattern)[];
+  readonly tools?: {
+    readonly [group: string]:
+      | readonly Tool[]
+      | OpenToolGroup
+      | ToolSource
+      | z.input<typeof knowledgeSettings>
+      | WebSettings
+      | z.infer<typeof filesSettings>
+      | z.infer<typeof dataSettings>
+      | undefined;
+  };
 };

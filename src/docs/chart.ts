@@ -92,6 +92,9 @@ const words: { readonly [kind in WorkKind]: string } = {
   ask: "a person's answer",
   lookup: "the caches",
   remember: "the caches to keep it",
+  delegate: "leave to go on in a machine",
+  split: "the text in chunks",
+  expose: "the tools to show",
 };
 
 function actionText(action: unknown): string {

@@ -6,7 +6,8 @@
  *  2. A Redis that may drop keys to make room is not used at all: a count that it dropped would be a limit that it lifted.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
+import { redisConnection } from "../redis/connection.ts";
 import type { Settlement, Standing, Taking, Window } from "./limiter.ts";
 import { script } from "./redis-script.ts";
 import { heldMs } from "./sliding-count.ts";
@@ -30,7 +31,6 @@ const maxInFlight = 1_000;
 /** A connection on which nothing comes back for so long is dead. */
 const silentMs = 5_000;
 const recheckMs = 1_000;
-const reconnectMs = (attempt: number): number => Math.min(1_000, 50 * 2 ** Math.min(attempt, 5));
 
 const sha = createHash("sha1").update(script).digest("hex");
 
@@ -51,14 +51,8 @@ export class RedisWindows {
     this.deadlineMs = settings.deadlineMs ?? 250;
     this.doubtMs = Math.ceil(heldMs(settings.longestMs ?? 60_000));
     this.onProblem = settings.onProblem ?? (() => {});
-    this.redis = new Redis(settings.url, {
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      connectTimeout: 2_000,
+    this.redis = redisConnection(settings.url, {
       socketTimeout: silentMs,
-      retryStrategy: reconnectMs,
       // After a failover the address leads to the new master.
       reconnectOnError: (error) => error.message.startsWith("READONLY"),
     });

@@ -145,7 +145,7 @@ export class Log implements Observer {
       latency_ms: account?.durationMs ?? 0,
       ttft_ms: account?.ttftMs ?? null,
       model: account?.model || tier?.model || null,
-      provider: tier?.provider ?? null,
+      provider: account?.provider ?? tier?.provider ?? null,
       tier: input.tier,
       retries: input.attempt - 1,
       fallback_triggered: input.attempt > 1 && input.tier !== turn.spec.tiers[0]?.name,

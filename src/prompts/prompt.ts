@@ -3,7 +3,7 @@
  * the text gives it another version, so that logs, caches and evals can tell them apart.
  */
 import { EscapementError } from "../protocol/errors.ts";
-import { escaped, slotsOf } from "./template.ts";
+import { escaped, slotsOf } from "../protocol/template.ts";
 
 /** Shown to the model behind the template. Its name is for the audit, which says whether anything like it was ever asked. */
 export type Example = { readonly name: string; readonly input: string; readonly output: string };

@@ -25,7 +25,7 @@ export type UsageFigures = {
   /** Calls to a further tier, after the one before it had failed. */
   readonly fallbacks: number;
   readonly retries: number;
-  /** Answered from a cache. */
+  /** Answered from a cache, or by a call that another run made at the same time. */
   readonly cached: number;
   /** Charged by an estimate, since the provider did not say. */
   readonly estimated: number;

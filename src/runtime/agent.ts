@@ -4,14 +4,17 @@
  */
 import type { z } from "zod";
 import type { ContextPolicy } from "../../machines/context.ts";
+import type { Plan } from "../../machines/patterns/plan.ts";
 import type { Backoff, Judge } from "../../machines/request-policy.ts";
 import type { Supervision } from "../../machines/supervision.ts";
 import type { Prompt, PromptRef } from "../prompts/prompt.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
+import type { Message } from "../protocol/messages.ts";
 import type { Timeouts } from "../providers/provider.ts";
 import type { Rule } from "../routing/rules.ts";
+import type { Part } from "./pattern.ts";
 import type { ToolClass } from "./tool.ts";
 import type { Validator } from "./validator.ts";
 
@@ -45,8 +48,17 @@ export type AgentOptions = {
   readonly instructions?: string | Prompt;
   /** Tiers of the configuration, in order of preference: the fallback chain. Default: all configured tiers. */
   readonly tiers?: readonly (string | TierUse)[];
-  /** Names of tool groups. Together at most 10 tools. */
-  readonly tools?: readonly string[];
+  /** Names of tool groups, and agents or patterns that it may use as tools. Together at most 10 tools. */
+  readonly tools?: readonly (string | Part)[];
+  /**
+   * Which of them a step shows, by name: at most 10. It is asked before each step and what it says is recorded; with it an agent may
+   * have more than 10 tools in all.
+   */
+  readonly expose?: (step: {
+    readonly step: number;
+    readonly tools: readonly string[];
+    readonly messages: readonly Message[];
+  }) => readonly string[];
   readonly input?: z.ZodType;
   /** The answer must be an object of this schema. */
   readonly output?: z.ZodType;
@@ -90,6 +102,8 @@ export type AgentOptions = {
   readonly bounds?: "cut" | "strict";
   /** Where the chain of tiers begins, by the question: rules, then the task named in `metadata.task`, then a classifier. */
   readonly route?: Route;
+  /** What its runs are given is text from outside (a mail, a page): its consequential tools need a person's yes from the start. */
+  readonly untrusted_input?: boolean;
   /** All its runs only reach self-hosted models. */
   readonly sensitive?: boolean;
   /** At anonymised tiers these names are hidden, beside what is found by its form. */
@@ -179,6 +193,14 @@ export type AgentToolSpec = {
   readonly schema: Json;
   readonly class: ToolClass;
   readonly approval: boolean;
+  readonly untrusted?: true;
+  readonly consequential?: true;
+  readonly compensation?: string;
+  readonly isQuestion?: true;
+  /** It only takes back what another one has done: models do not see it. */
+  readonly isHidden?: true;
+  /** It is an agent or a pattern, which is run by the same run. */
+  readonly plan?: Plan | undefined;
 };
 
 /** What of an agent's answers is kept, for whom and how long. See docs/caching.md. */
@@ -250,8 +272,17 @@ export type AgentSpec = {
   readonly parallelTools: number;
   readonly route?: Route;
   readonly sensitive?: true;
+  readonly untrustedInput?: true;
+  /** Its author's function says which tools a step shows. */
+  readonly expose?: true;
   readonly anonymise?: { readonly names: readonly string[] };
   readonly priority?: "batch";
+  /** Of a pattern: what it is made of. */
+  readonly plan?: Plan;
+  /** The agents of its plan, and of tools that are agents, by their path. */
+  readonly parts?: { readonly [path: string]: AgentSpec };
+  /** Chunks of the text that its map-reduce gets, where that is known: for an estimate. */
+  readonly chunks?: number;
 };
 
 export type Agent = AgentOptions & { readonly kind: "agent" };

@@ -26,6 +26,8 @@ import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
 import { type AgentSpec, type Rates, routesOf, type TierSpec, tiersOf } from "./agent.ts";
 import { type MachineInput, routingInput, toolPolicy } from "./machine-input.ts";
+import { allTiersOf, callersOf } from "./parts.ts";
+import { nothing, type PartBounds, sum, times, withDelegates, worstOfPlan } from "./plan-bounds.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
 
@@ -41,23 +43,24 @@ export type Unlimited = Bounds & { readonly steps: number; readonly sleep_ms: nu
  * Without it such an agent is bounded by its limits.
  */
 export function boundsOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined = machineOf(spec)): Bounds {
-  const most = machine && unlimited(spec, limits, machine);
+  const most = (machine ?? spec.plan) && unlimited(spec, limits, machine);
   const calls = Math.min(most?.calls ?? Number.POSITIVE_INFINITY, limits.max_calls);
+  const tiers = allTiersOf(spec);
   // What a person may grant on top pays for more tokens.
   const budgetNano = spec.onBudget === "ask" ? Number.POSITIVE_INFINITY : limits.max_cost_microusd * 1_000;
-  const of = (tier: TierSpec): PerCall => perCall(spec, tier, limits);
-  const largest = (pick: (call: PerCall) => number): number => calls * Math.max(0, ...tiersOf(spec).map((tier) => pick(of(tier))));
+  const perCalls = callersOf(spec).flatMap((caller) => tiersOf(caller).map((tier) => perCall(caller, tier, limits)));
+  const largest = (pick: (call: PerCall) => number): number => calls * Math.max(0, ...perCalls.map(pick));
   return {
     calls,
     input_tokens: least(
       most?.input_tokens,
       largest((call) => call.inputTokens),
-      affordable(budgetNano, tiersOf(spec), ({ inputNano, cachedNano, cacheWriteNano }) => Math.min(inputNano, cachedNano, cacheWriteNano)),
+      affordable(budgetNano, tiers, ({ inputNano, cachedNano, cacheWriteNano }) => Math.min(inputNano, cachedNano, cacheWriteNano)),
     ),
     output_tokens: least(
       most?.output_tokens,
       largest((call) => call.outputTokens),
-      affordable(budgetNano, tiersOf(spec), ({ outputNano }) => outputNano),
+      affordable(budgetNano, tiers, ({ outputNano }) => outputNano),
     ),
     tool_calls: least(most?.tool_calls, limits.max_tool_calls),
     cost_microusd: Math.min(Math.ceil(least(most?.cost_microusd, largest((call) => call.costNano) / 1_000)), limits.max_cost_microusd),
@@ -66,7 +69,7 @@ export function boundsOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachi
 }
 
 /** Throws {@link Uncapped} as `invalid_request`; undefined where the machine cannot be walked. */
-function unlimited(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited | undefined {
+function unlimited(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined): Unlimited | undefined {
   try {
     return worstCaseOf(spec, limits, machine);
   } catch (error) {
@@ -77,23 +80,62 @@ function unlimited(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): U
 }
 
 /** What the machine can ask for, at this agent's tiers, with no other limit than its steps and the tokens of a call. */
-export function worstCaseOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
+export function worstCaseOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined): Unlimited {
+  const parts = partBounds(spec, limits);
+  if (spec.plan) return withRestarts(spec, worstOfPlan(spec.plan, parts, spec.chunks));
+  if (!machine) throw new Unwalkable(`the machine "${spec.machine}" is not known here`);
   const key = `${limits.max_steps} ${limits.max_output_tokens}`;
   const known = worst.get(spec) ?? new Map<string, Unlimited>();
   if (known.size > keptWorstCases) known.clear();
   worst.set(spec, known);
   const found = known.get(key) ?? computeWorstCase(spec, limits, machine);
   known.set(key, found);
-  return found;
+  return withDelegates(spec, found, parts, limits.max_tool_calls);
+}
+
+/** Of the parts of a pattern: with their own steps, and as much output as both allow. */
+function partBounds({ parts = {} }: AgentSpec, limits: Limits): PartBounds {
+  const of = (name: string): AgentSpec => parts[name] as AgentSpec;
+  const limitsOf = (part: AgentSpec): Limits => ({
+    ...limits,
+    max_steps: part.limits.max_steps,
+    max_output_tokens: Math.min(limits.max_output_tokens, part.limits.max_output_tokens),
+  });
+  return {
+    leaf: (name) => worstCaseOf({ ...of(name), parts }, limitsOf(of(name)), machineOf(of(name))),
+    classifier(name) {
+      const part = of(name);
+      const { calls, inputTokens, outputTokens, costNano, ms } = perAsk(part, part.tiers[0] as TierSpec, limitsOf(part));
+      return {
+        ...nothing,
+        calls,
+        input_tokens: inputTokens,
+        output_tokens: outputTokens,
+        cost_microusd: costNano / 1_000,
+        wall_ms: ms,
+      };
+    },
+  };
 }
 /** Per agent, by the limits that it depends on. */
 const worst = new WeakMap<AgentSpec, Map<string, Unlimited>>();
 const keptWorstCases = 64;
 
+/** What its supervisor may begin anew, and how long it waits for that. */
+function restartsOf({ supervision }: AgentSpec): { readonly restarts: number; readonly waits: number } {
+  const restarts = supervision?.agent === "restart" ? supervision.max_restarts : 0;
+  return { restarts, waits: Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0) };
+}
+
+/** A pattern that its supervisor may begin anew can come to its worst each time. */
+function withRestarts(spec: AgentSpec, once: Unlimited): Unlimited {
+  const { restarts, waits } = restartsOf(spec);
+  return sum([times(once, 1 + restarts), { ...nothing, sleep_ms: waits, wall_ms: waits }]);
+}
+
 function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
   // An agent that its supervisor may begin anew can come to its worst each time, with a wait before. It is routed once.
-  const restarts = spec.supervision?.agent === "restart" ? spec.supervision.max_restarts : 0;
-  const waits = Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0);
+  const { restarts, waits } = restartsOf(spec);
   const routing = routingWalk(spec);
   const of = (price: (work: string) => number): number =>
     (1 + restarts) * worstInSteps(machine, spec, limits.max_steps, price) +
@@ -107,7 +149,7 @@ function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMach
   const eachCall = (pick: (call: PerCall) => number) => (work: string) =>
     work.startsWith(callPrefix) ? pick(calls.get(work) ?? dearest) : 0;
   const duration = eachCall((call) => call.ms);
-  const tools = only("tool");
+  const tools = only("tool") + only("delegate");
   const wall = of((work) => (work === "sleep_ms" || work === "ask_ms" ? 1 : duration(work)));
   return {
     calls: of(eachCall((call) => call.calls)),
@@ -264,10 +306,24 @@ export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
 const walkedMessages = ({ context }: AgentSpec): readonly Message[] =>
   Array.from({ length: context ? 2 * (context.keep_turns ?? 1) + 1 : 1 }, () => ({ role: "user", content: "" }));
 
-/** Of the tools that need a yes, or of those that need none, one that may be done again if there is one. */
-function worstTool(spec: AgentSpec, approval: boolean): ReturnType<typeof toolPolicy> | undefined {
-  const policies = spec.tools.filter((tool) => tool.approval === approval).map((tool) => toolPolicy(spec, tool));
-  return policies.find(({ repeatable }) => repeatable) ?? policies[0];
+/** Of the tools that ask a person, or of those that ask none, one that is as bad as each of them. */
+function worstTool(spec: AgentSpec, asks: boolean): ReturnType<typeof toolPolicy> | undefined {
+  // A tool that is an agent has the paths of any other; what its machines ask for comes on top (plan-bounds.ts).
+  const policies = spec.tools
+    .filter(({ isHidden, approval, isQuestion = false }) => !isHidden && (approval || isQuestion) === asks)
+    .map((tool) => toolPolicy(spec, { ...tool, plan: undefined }));
+  if (policies.length === 0) return undefined;
+  const [repeatable, mayNeedYes, isTakenBack] = [
+    policies.some((policy) => policy.repeatable),
+    policies.some((policy) => policy.mayNeedYes),
+    policies.some((policy) => policy.compensation !== undefined),
+  ];
+  return {
+    approval: asks,
+    ...(repeatable && { repeatable }),
+    ...(mayNeedYes && { mayNeedYes }),
+    ...(isTakenBack && { compensation: "undo" }),
+  };
 }
 
 const isSingle = ({ machine }: AgentSpec): boolean => machine.startsWith("single@");

@@ -442,11 +442,12 @@ export class Call {
     return isSameModel(route.model, model) ? route.price : (deps.priceOf?.(route.provider, model) ?? route.price);
   }
 
-  private accounted(part: Omit<Account, "durationMs" | "ttftMs" | "model"> & { model?: string }): Account {
+  private accounted(part: Omit<Account, "durationMs" | "ttftMs" | "model" | "provider"> & { model?: string }): Account {
     const now = this.deps.clock();
     return {
       ...part,
       model: part.model || this.route.model,
+      provider: this.route.provider,
       durationMs: Math.round(now - this.startedAt),
       ...(this.firstAt !== undefined && { ttftMs: Math.round(this.firstAt - this.startedAt) }),
     };

@@ -9,12 +9,21 @@ import { type AgentOptions, type AgentSpec, routesOf, type TierSpec, tiersOf } f
 import { machineOf, type Unlimited, worstCaseOf } from "./bounds.ts";
 import { minTokens, worstOfCall } from "./reserve.ts";
 
-/** Throws `invalid_request` with the way out. `machine`: where it is not one of ours. */
-export function checkDefinition(
+/** Throws `invalid_request` with the way out. */
+export function checkDefinition(spec: AgentSpec, options: Pick<AgentOptions, "bounds">, providers: ReadonlyMap<string, Provider>): void {
+  for (const [path, part] of Object.entries(spec.parts ?? {})) {
+    const limits = { ...part.limits, max_cost_microusd: spec.limits.max_cost_microusd };
+    check({ ...part, name: `${spec.name}, part ${path}`, limits, ...(spec.sensitive && { sensitive: true }) }, {}, providers, undefined);
+  }
+  if (!spec.plan) check(spec, options, providers, machineOf(spec));
+  else if (options.bounds === "strict") checkFits(spec, undefined);
+}
+
+function check(
   spec: AgentSpec,
   { bounds }: Pick<AgentOptions, "bounds">,
   providers: ReadonlyMap<string, Provider>,
-  machine: AnyStateMachine | undefined = machineOf(spec),
+  machine: AnyStateMachine | undefined,
 ): void {
   // Where a person may grant more, too little to begin with is a way to ask first.
   if (spec.onBudget !== "ask") checkFirstCall(spec, providers);
@@ -79,7 +88,7 @@ const capped = [
 function checkFits(spec: AgentSpec, machine: AnyStateMachine | undefined): void {
   const refused = (path: string, message: string): EscapementError =>
     new EscapementError("invalid_request", `agent "${spec.name}" is defined with bounds "strict": ${message}`, { details: { path } });
-  if (!machine) throw refused("bounds", `its machine ${spec.machine} cannot be walked; leave out bounds`);
+  if (!machine && !spec.plan) throw refused("bounds", `its machine ${spec.machine} cannot be walked; leave out bounds`);
   const most = worstCaseOf(spec, spec.limits, machine);
   for (const [meter, limit] of capped) {
     if (most[meter] <= spec.limits[limit]) continue;

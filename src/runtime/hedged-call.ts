@@ -2,7 +2,8 @@
  * One ask that may be two calls (FEATURES C10): when the first has given no token after a while, a second of another tier begins. The
  * first that gives a token wins, and the other is aborted at once.
  *
- *  1. It is one ask: one hold for both worst cases, one outcome, one account, which is the sum. Each call has its own part of the hold.
+ *  1. It is one ask: one hold for both worst cases, one outcome, one account, which is the sum and names both (a row of usage each). Each call
+ *     has its own part of the hold.
  *  2. Only the winner's words are told. Until there is one nobody has said any.
  *  3. A call that fails before its first token leaves the other to win; when none is left, the first one's error is the outcome.
  *  4. Breakers and the retry budget see two calls. The aborted one says nothing about health.
@@ -15,7 +16,7 @@ import { routesOf, type TierSpec } from "./agent.ts";
 import { Call, type CallDeps } from "./call.ts";
 import type { Outcome, Reporter, Work } from "./interpreter.ts";
 import { hedgeOf, holdOf, tierOf } from "./reserve.ts";
-import type { Account } from "./run.ts";
+import type { Account, LegAccount } from "./run.ts";
 import { lengthProblem } from "./too-long.ts";
 
 type Leg = {
@@ -25,6 +26,8 @@ type Leg = {
   interrupt: () => void;
   /** How it ended; not of one that was aborted. */
   outcome?: Outcome;
+  /** What one that was aborted had cost. */
+  left?: Account;
 };
 
 /** The call of an ask, hedged where its tier is. */
@@ -75,8 +78,8 @@ export class HedgedCall {
   account(): Account {
     const first = this.legs[0] as Leg;
     const told = this.winner ?? first;
-    const accounts = this.legs.map(({ call, outcome }) => outcome?.account ?? call.account());
-    const own = told.outcome?.account ?? told.call.account();
+    const accounts = this.legs.map((leg): LegAccount => ({ ...accountOf(leg), tier: leg.tier, ...(leg !== told && endOf(leg)) }));
+    const own = accounts[this.legs.indexOf(told)] as LegAccount;
     const sum = (of: (account: Account) => number): number => accounts.reduce((total, account) => total + of(account), 0);
     return {
       costNano: sum(({ costNano }) => costNano),
@@ -85,8 +88,10 @@ export class HedgedCall {
       outputTokens: sum(({ outputTokens }) => outputTokens),
       estimated: accounts.some(({ estimated }) => estimated),
       model: own.model,
+      ...(own.provider !== undefined && { provider: own.provider }),
       durationMs: Math.round(this.deps.clock() - first.startedAt),
       ...(own.ttftMs !== undefined && { ttftMs: Math.round(told.startedAt - first.startedAt + own.ttftMs) }),
+      ...(accounts.length > 1 && { legs: accounts }),
     };
   }
 
@@ -147,7 +152,11 @@ export class HedgedCall {
     if (this.winner) return;
     this.winner = leg;
     clearTimeout(this.timer);
-    for (const other of this.legs) if (other !== leg && !other.outcome) other.interrupt();
+    for (const other of this.legs) {
+      if (other === leg || other.outcome) continue;
+      other.interrupt();
+      other.left = other.call.account();
+    }
   }
 
   private ended(leg: Leg, outcome: Outcome): void {
@@ -163,5 +172,11 @@ export class HedgedCall {
     this.resume({ ok, value: ok ? { ...(value as { [key: string]: Json }), tier: told.tier } : value, account: this.account() });
   }
 }
+
+const accountOf = ({ call, outcome, left }: Leg): Account => outcome?.account ?? left ?? call.account();
+
+/** How a call that lost ended: by itself, or aborted. */
+const endOf = ({ outcome }: Leg): Pick<LegAccount, "finish" | "error"> =>
+  outcome ? { finish: "error", error: (outcome.value as unknown as WorkError).code } : { finish: "cancelled" };
 
 const broken: Outcome = { ok: false, value: { code: "internal", message: "performing a call failed", retryable: false } };

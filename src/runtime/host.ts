@@ -283,7 +283,8 @@ export class Host {
     const before = info.session === undefined ? [] : await this.before(info, spec.context ? longSessionRuns : sessionRuns);
     const history = historyOf(before);
     const owned = this.adopt(newRecord(run, info, epoch, before.some(isSensitive)), spec, undefined, history);
-    owned.push({ type: "start", ...(history.length > 0 && { history: history }), ...(cancel && { cancel }) });
+    const isTainted = before.some(({ progress }) => progress.tainted);
+    owned.push({ type: "start", ...(history.length > 0 && { history }), ...(isTainted && { isTainted }), ...(cancel && { cancel }) });
   }
 
   /** The last runs that ended in the session before this run, by this user, back to the last one that had made it shorter; the oldest first. */

@@ -20,6 +20,9 @@ function messageHash(message: Json): string {
   return known;
 }
 
+/** Of one use of a tool: its name and exact arguments, so that a yes for one is none for another. */
+export const argumentsHash = (name: string, input: Json): string => digest("sha256", JSON.stringify([name, input]), "base64url");
+
 /** 16 characters of base64url (96 bits of SHA-1): tells apart what an honest machine asks for; it is no signature. */
 export function inputHash(input: Json): string {
   if (typeof input !== "object" || input === null || !("messages" in input) || !Array.isArray(input.messages))

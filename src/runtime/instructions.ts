@@ -1,8 +1,8 @@
 /** The instructions of a run: the slots of its agent's prompts filled with what its client sent. Everything behind this sees plain text. */
 import type { CallInput } from "../../machines/work.ts";
 import type { PromptRef } from "../prompts/prompt.ts";
-import { fill } from "../prompts/template.ts";
 import type { Json } from "../protocol/json.ts";
+import { fill } from "../protocol/template.ts";
 import type { AgentSpec, TierSpec } from "./agent.ts";
 import { tierOf } from "./reserve.ts";
 
@@ -12,12 +12,14 @@ export const definitionOf = (spec: AgentSpec): AgentSpec => defined.get(spec) ??
 
 /** The same object where there are no slots, or they are filled already. */
 export function withInput(spec: AgentSpec, input: Json): AgentSpec {
-  if (defined.has(spec) || ![spec, ...spec.tiers].some(hasSlots)) return spec;
-  // A slot is a required member of the agent's input, which was validated.
-  const values = input as { readonly [name: string]: Json };
+  const parts = Object.entries(spec.parts ?? {});
+  if (defined.has(spec) || ![spec, ...spec.tiers, ...parts.flatMap(([, part]) => [part, ...part.tiers])].some(hasSlots)) return spec;
+  // A slot is a required member of the agent's input, which was validated. A part of a pattern has that of the whole.
+  const values = (typeof input === "object" && input !== null ? input : {}) as { readonly [name: string]: Json };
   const filled: AgentSpec = {
     ...spec,
     ...(hasSlots(spec) && { instructions: fill(spec.instructions, values) }),
+    ...(spec.parts && { parts: Object.fromEntries(parts.map(([path, part]) => [path, withInput(part, input)])) }),
     tiers: spec.tiers.map((tier): TierSpec => (hasSlots(tier) ? { ...tier, instructions: fill(tier.instructions ?? "", values) } : tier)),
   };
   defined.set(filled, spec);

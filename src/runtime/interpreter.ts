@@ -5,15 +5,19 @@
 import * as Cause from "effect/Cause";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
+import type { ExposeInput, SplitInput } from "../../machines/work.ts";
 import type { Answers } from "../cache/answers.ts";
 import type { Limited } from "../limits/rate-limits.ts";
-import type { ErrorCode } from "../protocol/errors.ts";
+import { countText, loadTokenizer } from "../money/tokens.ts";
+import { type ErrorCode, EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Redaction } from "../safety/redaction.ts";
-import type { AgentSpec } from "./agent.ts";
+import type { AgentOptions, AgentSpec } from "./agent.ts";
+import { maxShown } from "./appraise.ts";
 import type { CallDeps } from "./call.ts";
 import { callOf } from "./hedged-call.ts";
 import type { Account, Ask } from "./run.ts";
+import { splitText } from "./split.ts";
 import type { Tool } from "./tool.ts";
 import { performTool } from "./tool-use.ts";
 
@@ -59,7 +63,11 @@ export interface Interpreter {
 
 /** Performs work for real. Each piece is an Effect on a fiber of its own; a stop interrupts it. */
 export function createInterpreter(
-  deps: CallDeps & { readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined; readonly cache?: Answers | undefined },
+  deps: CallDeps & {
+    readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined;
+    readonly exposeOf: (spec: AgentSpec) => AgentOptions["expose"];
+    readonly cache?: Answers | undefined;
+  },
 ): Interpreter {
   const { cache } = deps;
   return {
@@ -75,7 +83,7 @@ export function createInterpreter(
           if ("effect" in call) return { stop: run(call.effect, to), account: () => call.account() };
           return free(Effect.succeed({ ok: false, value: call }), to);
         };
-        return cache && work.spec.caching?.singleFlight ? cache.share(work, report, start) : start(report);
+        return cache && work.spec.caching ? cache.perform(work, input, report, start) : start(report);
       }
       if (work.ask.kind === "tool") {
         const { name, input } = work.ask.input;
@@ -87,6 +95,8 @@ export function createInterpreter(
         );
       }
       const { ask } = work;
+      if (ask.kind === "expose") return free(exposed(work.spec, ask.input, deps.exposeOf(work.spec)), report);
+      if (ask.kind === "split") return free(split(ask.input), report);
       if (ask.kind === "lookup") {
         const found = Effect.promise(async () => (cache ? await cache.lookup(work, ask.input) : { hit: null }));
         return free(
@@ -99,6 +109,37 @@ export function createInterpreter(
     },
   };
 }
+
+/** What the author's function says, held against what there is. */
+const exposed = (spec: AgentSpec, { step, tools, messages }: ExposeInput, expose: AgentOptions["expose"]): Effect.Effect<Outcome> =>
+  Effect.sync(() => {
+    if (!expose)
+      return failure("internal", `agent "${spec.name}" says by a function which tools it shows, and this process does not have it`);
+    try {
+      const named = [...new Set(expose({ step, tools, messages }))];
+      const unknown = named.filter((name) => !tools.includes(name));
+      if (unknown.length > 0)
+        return failure("internal", `expose() of agent "${spec.name}" names "${unknown[0]}", which is not among its tools`);
+      if (named.length > maxShown)
+        return failure("internal", `expose() of agent "${spec.name}" names ${named.length} tools, at most ${maxShown} may be shown`);
+      return { ok: true, value: { tools: named } };
+    } catch (error) {
+      return failure("internal", `expose() of agent "${spec.name}" failed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  });
+
+/** By the vocabulary of OpenAI's models, with the margin of the others. */
+const split = ({ text, tokens, overlap }: SplitInput): Effect.Effect<Outcome> =>
+  Effect.promise(async () => {
+    try {
+      await loadTokenizer();
+      const chunks = splitText(text, tokens, overlap, (part) => countText(part, { encoding: "o200k_base", margin: 0 }));
+      return { ok: true, value: { chunks } };
+    } catch (error) {
+      if (error instanceof EscapementError) return failure(error.code, error.message);
+      throw error;
+    }
+  });
 
 /** Runs an effect to its one report; the result interrupts it. Nothing is reported before this returned. */
 function run(effect: Effect.Effect<Outcome>, report: Reporter): () => void {

@@ -3,6 +3,7 @@
  * Pure: a replay builds the same from what is stored.
  */
 import type { AgentInput } from "../../machines/agent.ts";
+import type { PatternInput, Plan } from "../../machines/patterns/plan.ts";
 import { policyOf } from "../../machines/request-policy.ts";
 import type { RoutingInput } from "../../machines/routing.ts";
 import type { SupervisorInput } from "../../machines/supervisor.ts";
@@ -15,18 +16,27 @@ import type { AgentSpec, AgentToolSpec, Route } from "./agent.ts";
 /** What every machine that runs an agent gets. `input` is what the client sent. */
 export type MachineInput = AgentInput & { readonly input: Json };
 
+/** What of an agent's input says how it works; the same for each of its runs. `part`: which of a pattern's parts it is. */
+export const agentInput = (spec: AgentSpec, maxSteps: number, part?: string): Omit<AgentInput, "messages"> => ({
+  tiers: spec.tiers.map(({ name }) => name),
+  maxSteps,
+  ...policyOf(spec),
+  ...(part !== undefined && { part }),
+  ...(spec.outputSchema !== undefined && { structured: true }),
+  tools: spec.tools.map((tool) => ({ name: tool.name, ...toolPolicy(spec, tool) })),
+  ...(spec.expose && { expose: true }),
+  parallelTools: spec.parallelTools,
+  ...(spec.supervision && { supervision: spec.supervision }),
+});
+
 export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonly Message[] = []): SupervisorInput {
+  const messages = [...history, ...messagesOf(info.input)];
+  if (spec.plan) return patternInput(spec, spec.plan, info, messages);
   const input: MachineInput = {
     input: info.input,
-    messages: [...history, ...messagesOf(info.input)],
+    messages,
     ...(spec.context && history.length > 0 && { history: history.length }),
-    tiers: spec.tiers.map(({ name }) => name),
-    maxSteps: info.limits.max_steps,
-    ...policyOf(spec),
-    ...(spec.outputSchema !== undefined && { structured: true }),
-    tools: spec.tools.map((tool) => ({ name: tool.name, ...toolPolicy(spec, tool) })),
-    parallelTools: spec.parallelTools,
-    ...(spec.supervision && { supervision: spec.supervision }),
+    ...agentInput(spec, info.limits.max_steps),
   };
   // `single` is the request machine itself: it shows no tools, since nothing would answer what they ask for.
   return {
@@ -34,9 +44,26 @@ export function supervisorInput(spec: AgentSpec, info: RunInfo, history: readonl
     agent: spec.machine.startsWith("single@") ? { ...input, tools: undefined } : input,
     ...(spec.supervision && { supervision: spec.supervision }),
     ...(spec.route && { route: routingInput(spec, spec.route, input.messages, info.metadata?.task) }),
-    ...(spec.confirmAbove !== undefined && info.bounds.cost_microusd > spec.confirmAbove && { confirm: info.bounds.cost_microusd }),
+    ...confirmOf(spec, info),
+    ...(spec.untrustedInput && { isTainted: true }),
   };
 }
+
+function patternInput(spec: AgentSpec, plan: Plan, info: RunInfo, messages: readonly Message[]): SupervisorInput {
+  const task = info.metadata?.task;
+  const input: PatternInput = { plan, messages, given: info.input, ...(typeof task === "string" && { task }) };
+  return {
+    limits: info.limits,
+    // A plan is JSON by construction.
+    agent: input as unknown as Json,
+    ...(spec.supervision && { supervision: spec.supervision }),
+    ...confirmOf(spec, info),
+    ...(spec.untrustedInput && { isTainted: true }),
+  };
+}
+
+const confirmOf = ({ confirmAbove }: AgentSpec, { bounds }: RunInfo): Pick<SupervisorInput, "confirm"> =>
+  confirmAbove !== undefined && bounds.cost_microusd > confirmAbove ? { confirm: bounds.cost_microusd } : {};
 
 /** Rules and tasks are matched here, so that the machine has only to decide what follows. */
 export function routingInput(
@@ -69,9 +96,17 @@ export function routingInput(
 /** What a machine must know of a tool: tools alike in this have the same paths. */
 export function toolPolicy(
   { supervision }: AgentSpec,
-  { approval, class: kind }: AgentToolSpec,
-): { readonly approval: boolean; readonly repeatable?: boolean } {
-  return { approval, ...(supervision?.tool === "restart" && kind !== "once" && { repeatable: true }) };
+  { approval, class: kind, plan, isQuestion, compensation, isHidden, consequential }: AgentToolSpec,
+): Omit<AgentInput["tools"][number], "name"> {
+  return {
+    approval,
+    ...(plan && { plan }),
+    ...(isQuestion && { isQuestion }),
+    ...(compensation !== undefined && { compensation }),
+    ...(isHidden && { isHidden }),
+    ...(consequential && !approval && { mayNeedYes: true }),
+    ...(supervision?.tool === "restart" && kind !== "once" && { repeatable: true }),
+  };
 }
 
 /** A string or `{messages}` is a conversation; any other input is shown to the model as JSON. */

@@ -34,10 +34,11 @@ import {
   type TurnEntry,
 } from "../stores/store.ts";
 import type { AgentSpec } from "./agent.ts";
-import { callRow } from "./call-row.ts";
+import { callRows } from "./call-row.ts";
 import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Outcome, Performing } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
+import { partOf } from "./parts.ts";
 import type { Reserving } from "./reserve.ts";
 import type { Account, Ask, AskOf, Input, LiveRun, OutcomeInput, Turn } from "./run.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -373,7 +374,7 @@ export class OwnedRun {
       if (fact.type === "retract" && this.lastAnswer && fact.call === callId(this.lastAnswer.ordinal)) this.lastAnswer = null;
     }
     for (const { ask, error } of turn.refused) {
-      const fact = refusedFact(ask, this.spec, iso, error);
+      const fact = refusedFact(ask, this.specOf(ask), iso, error);
       if (fact) facts.push(fact);
     }
     for (const ask of turn.stops) this.stop(ask, iso, facts, closes);
@@ -391,6 +392,7 @@ export class OwnedRun {
       steps: turn.meters.steps,
       calls: turn.meters.calls,
       toolCalls: turn.meters.tool_calls,
+      ...(turn.isTainted && { tainted: true }),
       ...(waits.length > 0 ? { waitingFor: waits } : dropWaiting),
     };
 
@@ -434,13 +436,13 @@ export class OwnedRun {
     const text = this.open.get(ask.ordinal)?.call?.text;
     const ok = outcome ? outcome.ok : true;
     const value = outcome ? outcome.value : (input as { value: Json }).value;
-    const fact = endedFact(ask, this.spec, iso, { ok, value, account, text });
+    const fact = endedFact(ask, this.specOf(ask), iso, { ok, value, account, text });
     if (fact) facts.push(fact);
     if (ok && ask.kind === "call") {
       const { notes = [] } = value as unknown as CallOutput;
       for (const note of notes)
         facts.push({ type: "data", at: iso, actor: askerOf(ask), name: "validation", data: { call: callId(ask.ordinal), ...note } });
-      const served = account && servedFact(ask, this.spec, iso, account.model);
+      const served = account && servedFact(ask, this.specOf(ask), iso, account.model);
       if (served) facts.push(served);
     }
     if (fact) this.count(ask, fact, account);
@@ -455,7 +457,7 @@ export class OwnedRun {
       const { lost } = open;
       // Another process had begun it; what of it was shown is not known here.
       const { value, account } = lostCall(ask.ordinal, lost.holdNano ?? 0, lost.maxTokens ?? 0, lost.holdTokens);
-      const fact = endedFact(ask, this.spec, iso, { ok: false, value, account });
+      const fact = endedFact(ask, this.specOf(ask), iso, { ok: false, value, account });
       this.ended?.push({ ask, ok: false, value, account });
       if (fact) facts.push(fact, { type: "retract", at: iso, actor: fact.actor, call: callId(ask.ordinal), reason: "lost" });
       if (fact) this.count(ask, fact, account);
@@ -472,7 +474,7 @@ export class OwnedRun {
     const text = open?.call?.text ?? "";
     closes.push(closed(ask.ordinal, account));
     this.add(account);
-    const fact = open?.denied ? null : stoppedFact(ask, this.spec, iso, account, text);
+    const fact = open?.denied ? null : stoppedFact(ask, this.specOf(ask), iso, account, text);
     if (fact) facts.push(fact);
     if (fact) this.count(ask, fact, account);
     if (!open?.denied) this.ended?.push({ ask, ok: false, account, text, stopped: true });
@@ -483,11 +485,15 @@ export class OwnedRun {
   private count(ask: Ask, fact: NewFact, account: Account | undefined): void {
     if (ask.kind !== "call") return;
     const fellBack = this.open.get(ask.ordinal)?.fellBack ?? false;
-    this.calls.push(callRow(ask, this.spec, fact, account, this.info.createdAt + this.lastAt, fellBack));
+    this.calls.push(...callRows(ask, this.specOf(ask), fact, account, this.info.createdAt + this.lastAt, fellBack));
   }
 
   private keepText(ask: AskOf<"call">, text: string): void {
     if (ask.input.for === "answer" && text !== "") this.lastAnswer = { ordinal: ask.ordinal, text: (ask.input.continues ?? "") + text };
+  }
+
+  private specOf(ask: Ask): AgentSpec {
+    return partOf(this.spec, ask.input);
   }
 
   private of(ordinal: number): Open {
@@ -565,8 +571,8 @@ export class OwnedRun {
   private askEntry(ask: Ask, now: number, iso: string): AskEntry {
     const due = this.dueOf(ask, now);
     if (due !== undefined) this.of(ask.ordinal).due = due;
-    const started = startedFact(ask, this.spec, iso, due);
-    const reserve = ask.kind === "call" ? this.deps.reserving(ask, this.spec, this.info) : undefined;
+    const started = startedFact(ask, this.specOf(ask), iso, due);
+    const reserve = ask.kind === "call" ? this.deps.reserving(ask, this.specOf(ask), this.info) : undefined;
     return {
       ordinal: ask.ordinal,
       kind: ask.kind,
@@ -672,8 +678,8 @@ export class OwnedRun {
       {
         run: this.id,
         ask,
-        spec: this.spec,
-        sensitive: this.info.sensitive === true || this.spec.sensitive === true,
+        spec: this.specOf(ask),
+        sensitive: this.info.sensitive === true || this.spec.sensitive === true || this.specOf(ask).sensitive === true,
         who: this.info,
         maxTokens: grant.maxTokens,
         holdNano: grant.holdNano,

@@ -118,7 +118,12 @@ export function reserving(providers: ReadonlyMap<string, Provider>, metersOf: (i
     const tier = tierOf(spec, input.tier);
     const worst = tier && worstOfCall(input, spec, tier, providers);
     if (!tier || !worst) return undefined;
-    const maxTokens = Math.min(info.limits.max_output_tokens, tier.maxOutputTokens, input.maxTokens ?? Number.POSITIVE_INFINITY);
+    const maxTokens = Math.min(
+      info.limits.max_output_tokens,
+      spec.limits.max_output_tokens,
+      tier.maxOutputTokens,
+      input.maxTokens ?? Number.POSITIVE_INFINITY,
+    );
     const meters = metersOf(info);
     const hedge = hedgeOf(input, spec);
     const second = hedge && worstOfCall(hedge.input, spec, hedge.tier, providers);

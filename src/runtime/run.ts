@@ -10,16 +10,32 @@
  */
 import { hash as digest } from "node:crypto";
 import { type AnyActorRef, type AnyStateMachine, createActor, type InspectionEvent } from "xstate";
-import type { Meters, SupervisorInput, SupervisorOutput, WorkAsked, WorkDenied } from "../../machines/supervisor.ts";
+import type {
+  Meters,
+  SupervisorContext,
+  SupervisorInput,
+  SupervisorOutput,
+  ToolFacts,
+  WorkAsked,
+  WorkDenied,
+} from "../../machines/supervisor.ts";
 import type { WorkError, WorkInputs, WorkKind } from "../../machines/work.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
+import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
+import { argumentsHash } from "./input-hash.ts";
 import { bindSystem, type WorkRef } from "./work-logic.ts";
 
 /** What a run is advanced by. Exactly this is in the record, and what is delivered is what JSON gives back. */
 export type Input =
   /** `input` is the supervisor's; only what is not in the run's own row is recorded. With `cancel`, it was cancelled before it began. */
-  | { readonly type: "start"; readonly history?: Json; readonly cancel?: { readonly reason?: string } }
+  | {
+      readonly type: "start";
+      readonly history?: Json;
+      /** The history holds text from outside, or what was made from it. */
+      readonly isTainted?: boolean;
+      readonly cancel?: { readonly reason?: string };
+    }
   | OutcomeInput
   | { readonly type: "message"; readonly nonce: string; readonly kind: "cancel"; readonly value: { readonly reason?: string } }
   | { readonly type: "message"; readonly nonce: string; readonly kind: "answer"; readonly ordinal: number; readonly value: Json }
@@ -41,15 +57,26 @@ export type OutcomeInput = {
 /** What performing work took. Money in nano-dollars, times in ms. */
 export type Account = {
   readonly costNano: number;
-  /** What an answer from a cache would have cost. */
+  /** What an answer from a cache, or a call of another run that it shared, would have cost. */
   readonly savedNano?: number;
   readonly inputTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
   readonly estimated: boolean;
   readonly model: string;
+  /** Of the route that a call took. */
+  readonly provider?: string;
   readonly durationMs: number;
   readonly ttftMs?: number;
+  /** Of a hedged call that became two: each of them, the first first. The rest is then their sum. */
+  readonly legs?: readonly LegAccount[];
+};
+
+/** What one of the two calls of a hedged one took. `finish` and `error` (a code) are of the one that lost. */
+export type LegAccount = Omit<Account, "legs"> & {
+  readonly tier: string;
+  readonly finish?: "cancelled" | "error";
+  readonly error?: string;
 };
 
 /** Work that was asked for and let through by the supervisor. */
@@ -80,6 +107,8 @@ export type Turn = {
   readonly verdicts: readonly Verdict[];
   readonly hash: string;
   readonly meters: Meters;
+  /** A model of this run has read text from outside, or a tool is fetching some. */
+  readonly isTainted: boolean;
   /** Set by the turn that ended the run. */
   readonly end: SupervisorOutput | null;
 };
@@ -91,14 +120,18 @@ export type Verdict = readonly [ordinal: number, problem: ErrorBody];
 export type Appraise = (
   kind: WorkKind,
   input: Json,
+  /** Of a use of a tool: the tools that its call has shown to the model; undefined where no call of this run asked for it. */
+  shown?: readonly string[],
 ) => {
   readonly class: string;
   readonly hash: string;
-  readonly problem?: ErrorBody /** Of a call that is hedged. */;
+  readonly problem?: ErrorBody;
+  /** Of a call that is hedged. */
   readonly calls?: number;
+  readonly use?: ToolFacts;
 };
 
-type Live = Ask & { readonly ref: WorkRef; problem: ErrorBody | undefined; readonly calls?: number };
+type Live = Ask & { readonly ref: WorkRef; problem: ErrorBody | undefined; readonly calls?: number; readonly use?: ToolFacts };
 
 /** What is known of an actor beside what XState knows: one object, since a run in flight is held in memory by the thousand. */
 class Known {
@@ -123,6 +156,8 @@ export class LiveRun {
   /** Turns taken. */
   n = 0;
   readonly live = new Map<number, Live>();
+  /** Of calls that showed tools: which. */
+  private readonly shown = new Map<string, readonly string[]>();
   private root: AnyActorRef | undefined;
   private nextOrdinal = 0;
   private readonly known = new WeakMap<AnyActorRef, Known>();
@@ -188,6 +223,7 @@ export class LiveRun {
       refused: this.refused,
       hash: this.hash(asks, stops),
       meters: this.meters(),
+      isTainted: this.context()?.taint !== "none" && this.context()?.taint !== undefined,
       verdicts: this.verdicts,
       end: this.stuck ? waitsForNothing : end,
     };
@@ -210,7 +246,17 @@ export class LiveRun {
 
   ask(kind: WorkKind, input: Json, self: AnyActorRef): void {
     const path = this.path(self);
-    const appraised = this.appraise(kind, input);
+    const { call } = input as { readonly call?: string };
+    const isUse = kind === "tool" || kind === "delegate";
+    const appraised = this.appraise(
+      kind,
+      input,
+      isUse && call !== undefined && !(input as { readonly isCompensation?: boolean }).isCompensation
+        ? (this.shown.get(call) ?? undefined)
+        : undefined,
+    );
+    const { tools } = input as { readonly tools?: readonly string[] };
+    if (kind === "call" && tools && tools.length > 0) this.shown.set(callId(this.nextOrdinal), tools);
     // A machine invokes each kind with the input that machines/work.ts declares for it.
     const ask = {
       ordinal: this.nextOrdinal++,
@@ -222,6 +268,7 @@ export class LiveRun {
       ref: self as WorkRef,
       problem: undefined,
       ...(appraised.calls !== undefined && { calls: appraised.calls }),
+      ...(appraised.use && { use: appraised.use }),
     } as Live;
     for (const other of this.live.values()) if (other.path === path) throw new Error(`two living pieces of work at one path: ${path}`);
     this.asks.push(ask);
@@ -258,6 +305,7 @@ export class LiveRun {
           },
         });
         root.start();
+        if (input.isTainted) root.send({ type: "work.read" });
         if (input.cancel) root.send({ type: "cancel", reason: input.cancel.reason });
         return;
       }
@@ -277,6 +325,8 @@ export class LiveRun {
     if (!work) throw new Error(`an outcome for work that is not live: ${ordinal}`);
     this.live.delete(ordinal);
     this.of(work.ref).ordinal = undefined;
+    if (ok && work.kind === "ask" && work.input.kind === "approval" && isYes(value))
+      this.root?.send({ type: "work.approved", hash: argumentsHash(work.input.tool ?? "", work.input.input ?? null) });
     // An outcome that is not ok holds a WorkError by construction of whoever made it.
     work.ref.send(ok ? { type: "work.done", value } : { type: "work.failed", error: value as WorkError });
   }
@@ -296,6 +346,8 @@ export class LiveRun {
       ...(call?.cached && { isCached: true }),
       ...(ask.kind === "sleep" && ask.input.restart && { isRestart: true }),
       ...(ask.calls !== undefined && { calls: ask.calls }),
+      ...(ask.use && { use: ask.use }),
+      ...((ask.kind === "tool" || ask.kind === "delegate") && ask.input.isCompensation && { isCompensation: true }),
       ...(problem && { problem }),
     };
     this.denials = [];
@@ -331,7 +383,12 @@ export class LiveRun {
   }
 
   private meters(): Meters {
-    return (this.root?.getSnapshot().context as { meters?: Meters } | undefined)?.meters ?? { steps: 0, calls: 0, tool_calls: 0 };
+    return this.context()?.meters ?? { steps: 0, calls: 0, tool_calls: 0 };
+  }
+
+  /** The root is our supervisor. */
+  private context(): Partial<SupervisorContext> | undefined {
+    return this.root?.getSnapshot().context as Partial<SupervisorContext> | undefined;
   }
 
   private hash(asks: readonly Ask[], stops: readonly Ask[]): string {
@@ -434,6 +491,8 @@ export class LiveRun {
     return this.of(ref).path;
   }
 }
+
+const isYes = (value: Json): boolean => (value as { readonly approve?: Json } | null)?.approve === true;
 
 /** Nothing that happens could advance it any more. */
 const waitsForNothing: SupervisorOutput = {

@@ -6,9 +6,7 @@
 import { hash as digest, randomUUID } from "node:crypto";
 import type { AnyStateMachine, InspectionEvent } from "xstate";
 import { z } from "zod";
-import { agentMachine } from "../../machines/agent.ts";
 import type { BreakerInput } from "../../machines/breaker.ts";
-import { requestMachine } from "../../machines/request.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import type { Answers } from "../cache/answers.ts";
 import type { Purge } from "../cache/cache.ts";
@@ -59,6 +57,7 @@ import {
   type Store,
 } from "../stores/store.ts";
 import { type AgentOptions, type AgentSpec, type PriceOf, routesOf } from "./agent.ts";
+import { agentTool } from "./agent-tool.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
 import { Budgets } from "./budgets.ts";
@@ -70,6 +69,8 @@ import { Host } from "./host.ts";
 import { definitionOf, withInput } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
 import type { Journal } from "./journal.ts";
+import { machines } from "./machines.ts";
+import { allTiersOf } from "./parts.ts";
 import { auditPrompts, type PromptAudit } from "./prompt-audit.ts";
 import { eachEvent, readEvents } from "./reader.ts";
 import { bodyOf, feed, turnsOf } from "./recovery.ts";
@@ -93,7 +94,14 @@ export type ReplayedTurn = {
   readonly actors: ReturnType<LiveRun["actors"]>;
 };
 
-export type DefinedAgent = { readonly spec: AgentSpec; readonly options: AgentOptions };
+/** `options`: what of a definition is no data. */
+type Code = Pick<AgentOptions, "input" | "output" | "validators" | "bounds" | "expose">;
+export type DefinedAgent = {
+  readonly spec: AgentSpec;
+  readonly options: Code;
+  /** Of a pattern, by their path. */
+  readonly parts?: ReadonlyMap<string, { readonly spec: AgentSpec; readonly options: Code }>;
+};
 type KnownAgent = DefinedAgent & { readonly hash: string; readonly bounds: Bounds };
 
 /** The parts, resolved. Programs use `createRuntime` of the entry point, which makes them from a configuration. */
@@ -173,6 +181,8 @@ export class Runtime implements Runs {
   private readonly budgetsAbove: Budgets;
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
   private readonly specs = new Map<string, AgentSpec>();
+  /** What of agents and parts is no data, by their definition as it is now. */
+  private readonly code = new WeakMap<AgentSpec, Code>();
   private readonly machines = new Map<string, AnyStateMachine>();
   /** The door that errors pass through: for servers and logs over this runtime. */
   readonly redaction: Redaction;
@@ -198,7 +208,12 @@ export class Runtime implements Runs {
     }
     for (const { spec, hash } of runtime.agentsByName.values()) await runtime.store.putAgent(hash, JSON.stringify(spec));
     await runtime.budgetsAbove.open();
-    await runtime.host.open();
+    try {
+      await runtime.host.open();
+    } catch (error) {
+      runtime.budgetsAbove.close();
+      throw error;
+    }
     runtime.purge();
     // Work need not wait for it; the store says how it is well enough.
     runtime.reconcile(runtime.scheduler.now() - purgeEveryMs).catch((error) => runtime.onError?.(`holds could not be compared: ${error}`));
@@ -230,8 +245,7 @@ export class Runtime implements Runs {
       this.rates,
       timing,
     );
-    const machines: Record<string, AnyStateMachine> = { agent: agentMachine, single: requestMachine, ...options.machines };
-    for (const [name, machine] of Object.entries(machines))
+    for (const [name, machine] of Object.entries({ ...machines, ...options.machines }))
       this.machines.set(`${name}@${machine.version ?? "1"}`, supervise(supervisorMachine, machine));
     this.agentsByName = new Map(
       options.agents.map((defined) => {
@@ -242,13 +256,15 @@ export class Runtime implements Runs {
             `agent "${defined.spec.name}" is run by the machine ${defined.spec.machine}, which this runtime does not have (${[...this.machines.keys()].join(", ")})`,
           );
         checkDefinition(defined.spec, defined.options, options.providers);
+        for (const part of [defined, ...(defined.parts?.values() ?? [])]) this.code.set(part.spec, part.options);
         this.specs.set(hash, defined.spec);
         return [defined.spec.name, { ...defined, hash, bounds: boundsOf(defined.spec, defined.spec.limits) }];
       }),
     );
     const toolOf = (spec: AgentSpec, name: string): Tool | undefined => {
-      const group = spec.tools.find((tool) => tool.name === name)?.group;
-      return group === undefined ? undefined : options.tools[group]?.find((tool) => tool.name === name);
+      const shown = spec.tools.find((tool) => tool.name === name);
+      if (shown?.plan) return agentTool(shown);
+      return shown && options.tools[shown.group]?.find((tool) => tool.name === name);
     };
     const { inspect } = options;
     this.host = new Host({
@@ -269,6 +285,7 @@ export class Runtime implements Runs {
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
+          exposeOf: (spec) => this.code.get(definitionOf(spec))?.expose,
           ...(options.priceOf && { priceOf: options.priceOf }),
           cache: options.cache,
           record: options.record,
@@ -277,7 +294,7 @@ export class Runtime implements Runs {
       machineOf: (machine) => this.machines.get(machine),
       machines: [...this.machines.keys()],
       specOf: (hash) => this.specOf(hash),
-      appraise: (spec, info) => appraise(spec, info.sensitive === true, options.providers, (name) => toolOf(spec, name)),
+      appraise: (spec, info) => appraise(spec, info.sensitive === true, options.providers, toolOf),
       ...(inspect && { inspect: (run, events) => tell(inspect, run, events) }),
       observe: this.observer?.turn,
       redaction: door,
@@ -312,7 +329,9 @@ export class Runtime implements Runs {
       createdAt: this.scheduler.now(),
     };
     this.gate.lanes.checkRoom(
-      defined.spec.tiers.flatMap(routesOf).map(({ provider }) => provider),
+      allTiersOf(defined.spec)
+        .flatMap(routesOf)
+        .map(({ provider }) => provider),
       { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
     );
     const takeBack = this.rates && (await this.countStart(this.rates, info));
@@ -546,8 +565,8 @@ export class Runtime implements Runs {
       input_schema: spec.inputSchema ?? null,
       output_schema: spec.outputSchema ?? null,
       limits: spec.limits,
-      tool_groups: [...new Set(spec.tools.map(({ group }) => group))],
-      tiers: spec.tiers.map(({ name }) => name),
+      tool_groups: [...new Set([spec, ...Object.values(spec.parts ?? {})].flatMap(({ tools }) => tools.map(({ group }) => group)))],
+      tiers: [...new Set(allTiersOf(spec).map(({ name }) => name))],
     }));
   }
 
@@ -798,15 +817,15 @@ export class Runtime implements Runs {
 
   /** The author's own schema for the definition that a run is pinned to; for an older one, what was stored of it. */
   private answerSchema(spec: AgentSpec): z.ZodType | undefined {
-    const defined = this.agentsByName.get(spec.name);
-    if (defined?.spec === definitionOf(spec)) return defined.options.output;
+    const code = this.code.get(definitionOf(spec));
+    if (code) return code.output;
     return spec.outputSchema === undefined ? undefined : z.fromJSONSchema(spec.outputSchema as Parameters<typeof z.fromJSONSchema>[0]);
   }
 
   /** Validators are code: an older definition has those of its names that are still there. */
   private validators(spec: AgentSpec): readonly Validator[] {
     if (!spec.validators) return [];
-    const known = this.agentsByName.get(spec.name)?.options.validators ?? [];
+    const known = (this.code.get(definitionOf(spec)) ?? this.agentsByName.get(spec.name)?.options)?.validators ?? [];
     return spec.validators.map(
       (name) => known.find((validator) => validator.name === name) ?? { name, check: () => `the check "${name}" is not in this process` },
     );
@@ -934,13 +953,17 @@ function lazyReader(open: () => Promise<EventReader>, after = "0"): EventReader 
   };
 }
 
-/** States, transitions, guards and invoked machines, nested, as plain data. */
-function describeMachine(machine: AnyStateMachine): unknown {
+/** States, transitions, guards and invoked machines, nested, as plain data. A machine that is one of those around it is only named. */
+function describeMachine(machine: AnyStateMachine, around: readonly object[] = []): unknown {
+  const { id, version, config } = machine;
+  if (around.includes(config)) return { id, version };
   const actors = machine.implementations.actors as Record<string, unknown>;
   const invoked = Object.fromEntries(
     Object.entries(actors).flatMap(([name, logic]) =>
-      typeof logic === "object" && logic !== null && "root" in logic ? [[name, describeMachine(logic as AnyStateMachine)]] : [],
+      typeof logic === "object" && logic !== null && "root" in logic
+        ? [[name, describeMachine(logic as AnyStateMachine, [...around, config])]]
+        : [],
     ),
   );
-  return { id: machine.id, version: machine.version, definition: JSON.parse(JSON.stringify(machine.definition)), machines: invoked };
+  return { id, version, definition: JSON.parse(JSON.stringify(machine.definition)), machines: invoked };
 }

@@ -6,7 +6,7 @@
  * found through the actor's system.
  */
 import type { ActorLogic, ActorRefFrom, AnyActorRef, AnyStateMachine, Snapshot } from "xstate";
-import { ask, call, lookup, remember, sleep, tool, type WorkError, type WorkKind } from "../../machines/work.ts";
+import { ask, call, delegate, expose, lookup, remember, sleep, split, tool, type WorkError, type WorkKind } from "../../machines/work.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 
@@ -58,16 +58,22 @@ const logicOf = (kind: WorkKind): Logic => ({
 const provided = new Map<unknown, unknown>([
   [call, logicOf("call")],
   [tool, logicOf("tool")],
+  [delegate, logicOf("delegate")],
   [sleep, logicOf("sleep")],
   [ask, logicOf("ask")],
   [lookup, logicOf("lookup")],
   [remember, logicOf("remember")],
+  [split, logicOf("split")],
+  [expose, logicOf("expose")],
 ]);
 
 /** The machine with its work, and that of the machines it invokes, provided. The same machine gives the same result. */
 export function provideWork<M extends AnyStateMachine>(machine: M): M {
   const known = provided.get(machine);
   if (known) return known as M;
+  const result = machine.provide({}) as M;
+  // Filled below: machines may hold each other.
+  provided.set(machine, result);
   const actors: Record<string, unknown> = {};
   for (const [name, logic] of Object.entries(machine.implementations.actors as Record<string, unknown>)) {
     if (provided.has(logic)) actors[name] = provided.get(logic);
@@ -78,9 +84,8 @@ export function provideWork<M extends AnyStateMachine>(machine: M): M {
         `machine "${machine.id}" uses the actor "${name}", which is neither work of machines/work.ts nor a machine; that is the only way out of a machine`,
       );
   }
-  // `provide` keeps the machine's type; its parameter type cannot be named for a machine that is not known statically.
-  const result = machine.provide({ actors } as never) as M;
-  provided.set(machine, result);
+  // What holds this machine already holds this object, so its actors are put into it.
+  result.implementations.actors = actors as typeof result.implementations.actors;
   return result;
 }
 

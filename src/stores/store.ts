@@ -55,6 +55,8 @@ export type RunProgress = {
   readonly estimated: boolean;
   /** What was said before it in its session was: it counts as sensitive itself. */
   readonly sensitive?: boolean;
+  /** It has read text from outside, itself or before it in its session. */
+  readonly tainted?: boolean;
   readonly waitingFor?: readonly { readonly id: string; readonly kind: InputKind }[];
   /** Only at the end. */
   readonly finishedAt?: number;
@@ -224,6 +226,7 @@ export type Close = { readonly ordinal: number; readonly costNano: number /** In
 
 /** A call that has ended, as usage counts it: written with the turn that settles it. What is not known of it is left out. */
 export type CallRow = {
+  /** Of its ask; of the second call of a hedged one -1 less that of its ask, so that both are there. */
   readonly ordinal: number;
   /** Milliseconds since the epoch. */
   readonly endedAt: number;

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { type AgentOptions, agent, type Config, createRuntime, type Event, type Run, type Runtime } from "../../src/index.ts";
@@ -60,6 +61,41 @@ test("the same question is answered once by a model, then from the cache: the sa
   const [budget] = await runtime.budgets();
   expect(budget).toMatchObject({ spent: { cost_microusd: 10, calls: 1 }, held: { cost_microusd: 0 } });
   expect(runtime.cacheCounts()).toMatchObject({ exact: 1, missed: 1, kept: 1 });
+});
+
+const saved = async (runtime: Runtime) => (await runtime.usage({ by: "agent" })).total.saved_microusd;
+
+test("usage tells what cached answers would have cost, in this process and the next; an entry without a price saves nothing", async () => {
+  const first = await world({ exact: {} }, yes);
+  await ask(first.runtime, "Is it?");
+  expect(await saved(first.runtime)).toBe(0);
+  await ask(first.runtime, "Is it?");
+  await ask(first.runtime, "Is it?");
+  expect(await saved(first.runtime)).toBe(20);
+  await first.runtime.close();
+  const next = async (runs: string) => {
+    const runtime = await createRuntime({ ...first.config, store: { path: runs } });
+    expect((await ask(runtime, "Is it?")).run).toMatchObject({ cached: true });
+    const microusd = await saved(runtime);
+    await runtime.close();
+    return microusd;
+  };
+  expect(await next("second.db")).toBe(10);
+  const file = new DatabaseSync(join(first.config.cwd as string, ".escapement/cache.db"));
+  expect(file.prepare("UPDATE entries SET json = json_remove(json, '$.costNano')").run().changes).toBe(1);
+  file.close();
+  expect(await next("third.db")).toBe(0);
+});
+
+test("an answer in two parts has cost both, and not what was retracted before them", async () => {
+  const parts = [{ text: "no JSON", finish: "stop" }, { text: '{"so":', finish: "length" }, { text: '"it is"}' }];
+  const { runtime, requests } = await world({ exact: {} }, () => ({ ...parts.shift(), usage: { input: 5, output: 10 } }), {
+    agent: { on_length: "continue", retries: 3, backoff: { first_ms: 1, max_ms: 1 }, output: z.object({ so: z.string() }) },
+  });
+  const { run } = await ask(runtime, "Is it?");
+  expect([run.status, run.cost_microusd, requests()]).toEqual(["done", 30, 3]);
+  expect((await ask(runtime, "Is it?")).run).toMatchObject({ cached: true, output: { so: "it is" } });
+  expect(await saved(runtime)).toBe(20);
 });
 
 test("another question, user, tenant, version or a sensitive run is not answered from it", async () => {

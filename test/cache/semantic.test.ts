@@ -72,9 +72,11 @@ const numbered = (): Model => {
 
 test("a question that means the same is answered from the cache; its opposite, other numbers and other names are not", async () => {
   const { runtime, requests } = await world(credulous(), { semantic: { mode: "on" } }, numbered());
-  await ask(runtime, "How do I enable two-factor authentication?");
+  const { cost_microusd } = await ask(runtime, "How do I enable two-factor authentication?");
   const same = await ask(runtime, "How can I turn on two-factor authentication?");
   expect(same).toMatchObject({ cached: true, output: "Answer 1.", cost_microusd: 0 });
+  expect(cost_microusd).toBeGreaterThan(0);
+  expect((await runtime.usage({ by: "agent" })).total).toMatchObject({ cost_microusd, saved_microusd: cost_microusd });
   expect(requests()).toBe(1);
   const others = [
     "How do I disable two-factor authentication?",

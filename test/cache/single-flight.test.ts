@@ -212,6 +212,8 @@ test("with a cache behind it: one call for many at once, none for those that com
   const later = await start();
   await later.ended;
   expect(await later.handle.result()).toMatchObject({ cached: true, cost_microusd: 0 });
+  // The price of the one that paid, for the one that shared its call and the one that came later.
+  expect((await runtime.usage({ by: "agent" })).total).toMatchObject({ calls: 3, cached: 2, cost_microusd: 10, saved_microusd: 20 });
   expect(provider.book.entries).toHaveLength(1);
 });
 

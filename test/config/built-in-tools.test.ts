@@ -87,7 +87,6 @@ it.each([
   [{ tools: { web: { serach: {} } } }, 'tools.web.serach is not a key: did you mean "search"?'],
   [{ tools: { web: { search: { url: 7 } } } }, /tools\.web\.search/],
   [{ tools: { web: { search: { searxng: "search.example.org" } } } }, "with {query} where the query belongs"],
-  [{ tools: { "bad name": [] } }, /tools\.bad name needs another name: it must be a name of letters/],
   [{ tools: { other: { root: "x" } } }, /tools\.other must be a list/],
   [{ egress: { allow: ["http://a"] }, agents: using("web") }, /^egress\.allow\.0 is a host/],
   [{ egress: { alow: [] } }, 'egress.alow is not a key: did you mean "allow"?'],

@@ -128,7 +128,7 @@ export const agents: readonly AgentSpec[] = [
   spec("restarted", { machine: "single@2", tiers: tiers.slice(0, 2), retries: 0, supervision: { ...supervision, within_ms: 2_000 } }),
   spec("confirmed", { tools: shown, tiers: tiers.slice(0, 2), retries: 1, confirmAbove: 20_000 }),
 ];
-const defined = (of: AgentSpec): DefinedAgent => ({ spec: of, options: { name: of.name } });
+const defined = (of: AgentSpec): DefinedAgent => ({ spec: of, options: {} });
 
 export class FuzzedWorld {
   readonly runtime: Promise<Runtime>;

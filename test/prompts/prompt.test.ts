@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { prompts } from "../../src/prompts/folder.ts";
 import { prompt, textOf } from "../../src/prompts/prompt.ts";
-import { escaped, fill, slotsOf } from "../../src/prompts/template.ts";
+import { escaped, fill, slotsOf } from "../../src/protocol/template.ts";
 
 const guide = { name: "guide", version: "2", template: "You know {{city}} in {{ country }}, and {{city}} well." };
 

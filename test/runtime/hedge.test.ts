@@ -5,6 +5,7 @@ import type { StartBody } from "../../src/protocol/commands.ts";
 import { type ChatAnswer, chatScript } from "../../src/testing/fault-chat.ts";
 import { body, type Script } from "../../src/testing/fault-script.ts";
 import { type FaultServer, startFaultServer } from "../../src/testing/fault-server.ts";
+import { until } from "../whole-path/until.ts";
 
 const usd = (output: number) => ({ input_usd_per_mtok: 0, output_usd_per_mtok: output });
 const afterMs = 30;
@@ -151,6 +152,29 @@ test("a sensitive run is not hedged to where it may not go", async () => {
   answers = { main: { text: "at home", firstTokenDelayMs: 200 } };
   expect((await play({ agent: "private", sensitive: true })).ended).toMatchObject({ status: "done", output: "at home", tier: "own" });
   expect(models()).toEqual(["main"]);
+});
+
+test("usage has a row for each of the two, with its own model, tier, cost and end", async () => {
+  const user = (name: string) => async (by: "tier" | "provider") => {
+    const { total, data } = await runtime.usage({ by }, { tenant: "local", user: name, scopes: ["users"] });
+    return [total.calls, ...data.map((row) => [row.group, row.calls, row.errors, row.output_tokens, row.cost_microusd])];
+  };
+  answers = { main: { text: "too late", firstTokenDelayMs: late } };
+  expect((await play({ user: "second-wins" })).ended).toMatchObject({ status: "done", tier: "spare" });
+  expect(await user("second-wins")("tier")).toEqual([2, ["spare", 1, 0, 3, 30], ["main", 1, 0, 0, 0]]);
+  answers = { cloud: body(503, "{}"), main: { text: "late but first", firstTokenDelayMs: 300 } };
+  expect((await play({ agent: "private", user: "second-fails" })).ended).toMatchObject({ status: "done", tier: "own" });
+  expect(await user("second-fails")("provider")).toEqual([2, ["own", 1, 0, 3, 3], ["cloud", 1, 1, 0, 0]]);
+  answers = { main: { text: "late", firstTokenDelayMs: late }, spare: { text: "late", firstTokenDelayMs: late } };
+  const before = asked().length;
+  const { ended } = await play({ user: "cancels" }, (event, cancel) => {
+    if (event.type === "call.started") void until("both", () => asked().length === before + 2).then(cancel);
+  });
+  expect(ended.status).toBe("cancelled");
+  expect((await user("cancels")("tier"))[0]).toBe(2);
+  answers = {};
+  expect((await play({ agent: "patient", user: "needs-none" })).ended.status).toBe("done");
+  expect(await user("needs-none")("tier")).toEqual([1, ["patient", 1, 0, 3, 3]]);
 });
 
 test("bounds and limits count both calls", async () => {

@@ -87,6 +87,13 @@ test("holds what the dearest route may cost, and charges the one that answered",
   }
   expect([...models].sort()).toEqual(["cheap", "dear"]);
   for (const [model, key] of asked()) expect(key).toBe(model === "cheap" ? "Bearer k1" : "Bearer k2");
+  // Usage names the provider whose route it was.
+  const of = async (by: "model" | "provider") => (await runtime.usage({ by })).data.map(({ group, ...figures }) => ({ group, figures }));
+  const byModel = new Map((await of("model")).map(({ group, figures }) => [group, figures]));
+  expect(await of("provider")).toEqual([
+    { group: "key2", figures: byModel.get("dear") },
+    { group: "key1", figures: byModel.get("cheap") },
+  ]);
 });
 
 test("retries at another route", async () => {

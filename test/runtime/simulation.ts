@@ -777,7 +777,7 @@ async function replayed(store: Store, record: RunRecord): Promise<void> {
   const { spec } = agents({ maxCalls: 1, retries: 2 }).find((agent) => agent.spec.name === record.info.agent) as DefinedAgent;
   const pinned = JSON.parse((await store.getAgent(record.info.agentHash)) ?? "null") as AgentSpec;
   const providers = new Map([["fake", fakeProvider]]);
-  const appraised = appraise(pinned, false, providers, (name) => tools.find((one) => one.name === name));
+  const appraised = appraise(pinned, false, providers, (_, name) => tools.find((one) => one.name === name));
   await replay(
     store,
     record,
@@ -844,9 +844,9 @@ function agents({ maxCalls, retries }: { maxCalls: number; retries: number }): D
   }));
   const any = z.json();
   return [
-    { spec: { ...base, name: "agent", machine: "agent@2", tools: exposed }, options: { name: "agent", input: any } },
-    { spec: { ...base, name: "fan", machine: "fan@1" }, options: { name: "fan", input: any } },
-    { spec: { ...base, name: "single", machine: "single@2" }, options: { name: "single", input: any } },
+    { spec: { ...base, name: "agent", machine: "agent@2", tools: exposed }, options: { input: any } },
+    { spec: { ...base, name: "fan", machine: "fan@1" }, options: { input: any } },
+    { spec: { ...base, name: "single", machine: "single@2" }, options: { input: any } },
   ];
 }
 

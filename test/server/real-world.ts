@@ -87,8 +87,8 @@ export async function realRuntime(providerUrl: string, store: Store): Promise<Ru
     channel: memoryChannel(),
     providers: new Map([["openai", openai({ baseURL: `${providerUrl}/v1`, apiKey: "sk-test" })]]),
     agents: [
-      { spec: spec("assistant"), options: { name: "assistant" } },
-      { spec: spec("single", { machine: "single@2", tools: [] }), options: { name: "single" } },
+      { spec: spec("assistant"), options: {} },
+      { spec: spec("single", { machine: "single@2", tools: [] }), options: {} },
     ],
     tools: { hands: [upper, deploy] },
   });

@@ -25,7 +25,7 @@ function read({ html, url }: PageSource): PageReply {
     if (target && /^https?:$/.test(target.protocol) && !link.getAttribute("href")?.startsWith("#")) link.setAttribute("href", target.href);
     else link.removeAttribute("href");
   }
-  for (const image of document.querySelectorAll("img, picture, svg, video, audio, iframe")) image.remove();
+  for (const element of document.body.querySelectorAll("title, img, picture, svg, video, audio, iframe")) element.remove();
   const whole = document.body.innerHTML;
   const article = new Readability(document as unknown as Document, { maxElemsToParse: maxElements }).parse();
   const text = markdown.translate(article?.content || withoutScripts(whole)).trim();
@@ -39,7 +39,7 @@ const complete = (html: string): string =>
 /** A page without an article: all of it. */
 function withoutScripts(html: string): string {
   const { document } = parseHTML(`<html><body>${html}</body></html>`);
-  for (const element of document.querySelectorAll("title, script, style, noscript, template, nav, footer")) element.remove();
+  for (const element of document.querySelectorAll("script, style, noscript, template, nav, footer")) element.remove();
   return document.body.innerHTML;
 }
 

@@ -3,8 +3,8 @@
  *
  *  1. A template is read once: what is put into a slot is data, and braces in it mean nothing.
  */
-import { EscapementError } from "../protocol/errors.ts";
-import type { Json } from "../protocol/json.ts";
+import { EscapementError } from "./errors.ts";
+import type { Json } from "./json.ts";
 
 const slot = /\\\{\{|\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}|\{\{/g;
 
