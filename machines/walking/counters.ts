@@ -185,7 +185,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
     {
       state: ({ error, restarted, isApproved }: ContextOf<typeof toolMachine>) => [
         error?.code,
-        error !== null && error.details?.needs,
+        error?.details?.needs,
         restarted,
         isApproved,
       ],

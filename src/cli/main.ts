@@ -47,6 +47,19 @@ program
   .action(async (run, options) => (await import("./remote.ts")).cancel(run, options));
 
 program
+  .command("answer")
+  .description("answer what a run of a running server asks a person")
+  .argument("<run>", "id of the run")
+  .argument("<question>", "id of the question, e.g. q3")
+  .option("--approve", "yes")
+  .option("--deny", "no")
+  .option("--reason <text>", "why")
+  .option("--value <json>", "a value; what is no JSON is text")
+  .option("--amount <dollars>", "this much more for the run's budget")
+  .option(...server)
+  .action(async (run, question, options) => (await import("./answer.ts")).answer(run, question, options));
+
+program
   .command("tail")
   .description("follow a run of a running server, from its start")
   .argument("<run>", "id of the run")
@@ -113,6 +126,17 @@ program
   .option("--config <file>", "configuration file")
   .option("--json", "print it as JSON")
   .action(async (agent, options) => (await import("./prompts.ts")).audit(agent, options));
+
+program
+  .command("eval")
+  .description("run an eval here, in memory, and compare its scores with its baseline; 1: a score fell or is too low, 2: the eval is wrong")
+  .argument("<file>", "an eval file, e.g. hello.eval.ts")
+  .option("--config <file>", "configuration file")
+  .option("--matrix <tiers>", "judge the agent on each of these tiers alone, e.g. strong,cheap")
+  .option("--baseline <file>", "the baseline (default: beside the eval, hello.baseline.json)")
+  .option("--update-baseline", "keep these scores as the baseline")
+  .option("--json", "print the report as JSON, with each answer and its scores")
+  .action(async (file, options) => (await import("./eval.ts")).evalFile(file, options));
 
 program
   .command("usage")

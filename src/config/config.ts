@@ -5,8 +5,9 @@
  * the place a process runs in. Nothing is started here: the store, the offline server and the runtime are the caller's.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { SamplingSettings } from "../evals/sampling.ts";
 import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import { EscapementError } from "../protocol/errors.ts";
@@ -71,6 +72,7 @@ export type ResolvedConfig = {
   readonly alerts: Observation["alerts"];
   readonly redisURL?: string;
   readonly cache: CacheSettings;
+  readonly evals?: SamplingSettings;
 };
 
 export type LoadOptions = {
@@ -81,6 +83,8 @@ export type LoadOptions = {
   readonly path?: string;
   /** Machines beside `agent` and `single`, by name, with their revisions. */
   readonly machines?: AgentParts["machines"];
+  /** Changes what the file says, once it was checked. */
+  readonly adjust?: (config: Config) => Config;
   /** No tool will be used. */
   readonly passive?: boolean;
 };
@@ -114,8 +118,9 @@ export async function resolveConfig(
   value: unknown,
   options: Omit<LoadOptions, "path"> & { readonly source?: string } = {},
 ): Promise<Omit<ResolvedConfig, "file">> {
-  const { cwd = process.cwd(), env = process.env, source = "configuration" } = options;
-  const config = check(value, source);
+  const { cwd = process.cwd(), env = process.env, source = "configuration", adjust } = options;
+  const checked = check(value, source);
+  const config = adjust ? check(adjust(checked as Config), source) : checked;
   const secrets = new Set<string>();
   const data = resolve(cwd, serverOf(env).data);
   const from = { cwd, env, secrets, data, store: storeOf(config, { cwd, env, data }) };
@@ -145,8 +150,7 @@ async function resolveWith(
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
     tiers,
     priceOf: servedPrices(providers, config.prices ?? {}),
-    // Checked by the schema, key by key; zod's optional keys also allow undefined.
-    agents: resolveAgents((config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents, {
+    agents: resolveAgents([...agentsOf(config), ...(config.evals?.scorers ?? []).flatMap((scorer) => scorer.agents ?? [])], {
       tiers,
       tools,
       machines: { ...(await ownMachines()), ...machines },
@@ -170,8 +174,13 @@ async function resolveWith(
     ...observationOf(config, withServers(secrets, server, [env.DATABASE_URL, "url" in store ? store.url : undefined]), { cwd, env }),
     ...(server.redisURL && { redisURL: server.redisURL }),
     cache: cacheSettings(config.cache ?? {}, { ...server, cwd, env, store, data }),
+    ...(config.evals && { evals: { ...config.evals, queue: config.evals.queue ?? 100 } }),
   };
 }
+
+// Checked by the schema, key by key; zod's optional keys also allow undefined.
+const agentsOf = ({ agents }: CheckedConfig): readonly (AgentOptions | Pattern)[] =>
+  (agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
 
 function budgetsOf({ budgets = {} }: CheckedConfig): BudgetLimits {
   const { user, key, feature, system } = budgets;
@@ -224,9 +233,16 @@ async function readConfig(file: string): Promise<unknown> {
     // JSON.parse quotes the text around a mistake, which may be a key; a position is enough to find it.
     const reason = file.endsWith(".json") ? "it is no JSON" : (error as Error).message;
     const position = file.endsWith(".json") ? (/\(line \d+ column \d+\)/.exec((error as Error).message)?.[0] ?? "") : "";
-    throw new EscapementError("invalid_request", `${file} cannot be read: ${reason} ${position}`.trim());
+    throw new EscapementError("invalid_request", `${file} cannot be read: ${reason} ${position}`.trim() + asModule(file, error));
   }
   throw new EscapementError("invalid_request", `${file} has no default export; write: export default defineConfig({ … })`);
+}
+
+/** `npm init -y` writes `"type": "commonjs"`, and then a module is read as if it were none. */
+function asModule(file: string, error: unknown): string {
+  const isModule = /Unexpected token 'export'|Cannot use import statement/.test(error instanceof SyntaxError ? error.message : "");
+  if (!isModule) return "";
+  return `. It is a module in a package that has none: run \`npm pkg set type=module\`, or name it ${basename(file).replace(/\.([jt])s$/, ".m$1s")}`;
 }
 
 function check(value: unknown, source: string): CheckedConfig {
@@ -273,8 +289,7 @@ export const sourceContext = (from: SecretSource, isPassive = false): SourceCont
 async function toolGroups(config: CheckedConfig, from: KnowledgeSource): Promise<{ readonly [group: string]: AnyGroup | ToolSource }> {
   const { knowledge, web, files, data, ...groups } = config.tools ?? {};
   const own = { ...(config.mcp && (await import("./mcp.ts")).mcpGroups(config.mcp, groups)), ...groups };
-  const agents = (config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
-  const wanted = new Set(agents.flatMap(groupsIn));
+  const wanted = new Set(agentsOf(config).flatMap(groupsIn));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),

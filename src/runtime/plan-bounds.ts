@@ -17,7 +17,7 @@ const each = (value: (meter: (typeof meters)[number]) => number): Unlimited =>
 export const nothing: Unlimited = each(() => 0);
 const add = (a: Unlimited, b: Unlimited): Unlimited => each((meter) => a[meter] + b[meter]);
 /** Nothing times without end is nothing. */
-export const times = (a: Unlimited, n: number): Unlimited => each((meter) => (a[meter] === 0 ? 0 : a[meter] * n));
+export const times = (a: Unlimited, n: number): Unlimited => each((meter) => (a[meter] === 0 || n === 0 ? 0 : a[meter] * n));
 const worst = (all: readonly Unlimited[]): Unlimited => all.reduce((a, b) => each((meter) => Math.max(a[meter], b[meter])), nothing);
 export const sum = (all: readonly Unlimited[]): Unlimited => all.reduce(add, nothing);
 

@@ -40,6 +40,7 @@ import type { RateLimit } from "../protocol/rate-limit.ts";
 import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
+import type { Score, ScoreBody } from "../protocol/score.ts";
 import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
 import { isSensitive, textOf } from "../routing/rules.ts";
@@ -48,7 +49,6 @@ import { damaged } from "../stores/damage.ts";
 import {
   type Correction,
   correctionWords,
-  type EntryResult,
   type FactRow,
   type Idempotency,
   type InboxMessage,
@@ -68,16 +68,18 @@ import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
 import { definitionOf, withInput } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal, Written } from "./journal.ts";
 import { machines } from "./machines.ts";
 import { allTiersOf } from "./parts.ts";
+import { ProcessHold } from "./process-hold.ts";
 import { auditPrompts, type PromptAudit } from "./prompt-audit.ts";
-import { eachEvent, readEvents } from "./reader.ts";
+import { eachEvent, type ReadingDeps, readEvents } from "./reader.ts";
 import { bodyOf, feed, turnsOf } from "./recovery.ts";
 import { reserving } from "./reserve.ts";
 import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
+import { keepScore, scoresOf } from "./scores.ts";
 import type { Tool } from "./tool.ts";
 import { usageReport } from "./usage.ts";
 import type { Validator } from "./validator.ts";
@@ -177,6 +179,7 @@ export class Runtime implements Runs {
   private readonly store: Store;
   private readonly channel: Channel;
   private readonly scheduler: Scheduler;
+  private readonly hold: ProcessHold;
   private readonly host: Host;
   private readonly budgetsAbove: Budgets;
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
@@ -226,6 +229,7 @@ export class Runtime implements Runs {
     this.store = options.store;
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
+    this.hold = new ProcessHold(this.scheduler);
     this.budgetsAbove = new Budgets(this.store, options.budgets ?? {}, this.scheduler);
     const clock = (): number => this.scheduler.monotonic();
     const door = options.redaction ?? redaction();
@@ -238,7 +242,7 @@ export class Runtime implements Runs {
     this.breakers = new Health(clock, reliability.breaker, (change) => this.notice({ type: "breaker", ...change }));
     this.rates = rateLimits && new RateLimits(rateLimits.limiter, rateLimits, minuteMs);
     this.limiterUntested = this.rates !== undefined;
-    const timing = { clock, after: (ms: number, task: () => void) => this.scheduler.after(ms, task) };
+    const timing = { clock, after: this.hold.after };
     const settings = { ...options.queue, ...(minuteMs && { minuteMs }), ...(exhaustedMs && { exhaustedMs }) };
     this.gate = new CallGate(
       new ProviderLimits(options.providerLimits ?? {}, settings, timing, (event) => this.limited(event)),
@@ -271,6 +275,7 @@ export class Runtime implements Runs {
       store: this.store,
       channel: this.channel,
       scheduler: this.scheduler,
+      hold: this.hold,
       interpreter:
         options.interpreter ??
         createInterpreter({
@@ -328,13 +333,22 @@ export class Runtime implements Runs {
       ...(body.webhook && { webhook: body.webhook.url }),
       createdAt: this.scheduler.now(),
     };
-    this.gate.lanes.checkRoom(
-      allTiersOf(defined.spec)
-        .flatMap(routesOf)
-        .map(({ provider }) => provider),
-      { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
-    );
-    const takeBack = this.rates && (await this.countStart(this.rates, info));
+    const idempotency = this.idempotency(options.idempotencyKey, "start", body as Json, caller);
+    let takeBack: (() => void) | undefined;
+    try {
+      this.gate.lanes.checkRoom(
+        allTiersOf(defined.spec)
+          .flatMap(routesOf)
+          .map(({ provider }) => provider),
+        { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
+      );
+      takeBack = this.rates && (await this.countStart(this.rates, info));
+    } catch (refusal) {
+      // A repeated start asks for nothing new. It is looked for here alone: others need no read.
+      const known = idempotency && (await this.store.keyed(idempotency, info.createdAt));
+      if (!known) throw refusal;
+      return this.accepted(known.run, { type: "known", ...known }, caller);
+    }
     const run = newRunId();
     const accepted = {
       type: "run.accepted",
@@ -344,13 +358,7 @@ export class Runtime implements Runs {
       limits,
       bounds: info.bounds,
     };
-    const result = await this.host.accept(
-      run,
-      info,
-      defined.spec,
-      accepted,
-      this.idempotency(options.idempotencyKey, "start", body as Json, caller),
-    );
+    const result = await this.host.accept(run, info, defined.spec, accepted, idempotency);
     // A repeated start is counted once.
     if (result.type !== "accepted") takeBack?.();
     return this.accepted(run, result, caller);
@@ -391,9 +399,11 @@ export class Runtime implements Runs {
     options: { readonly caller?: Caller; readonly idempotencyKey?: string } = {},
   ): Promise<{ run: Run; replayed: boolean }> {
     const caller = options.caller ?? local;
-    await this.checkVisible(run, caller);
+    const { progress } = await this.find(run, caller);
     const ordinal = /^q(\d{1,9})$/.exec(answer.id)?.[1];
     if (ordinal === undefined) throw new EscapementError("conflict", `nothing waits for an answer under "${answer.id}"`, { run });
+    const asked = progress.waitingFor?.find(({ id }) => id === answer.id);
+    if (asked) checkAnswer(asked, answer);
     const { id: _id, ...given } = answer;
     // As the store gives it back.
     const value = JSON.parse(JSON.stringify(given)) as Json;
@@ -416,9 +426,20 @@ export class Runtime implements Runs {
     return { run: runOf(result.record), replayed: result.type === "known" };
   }
 
+  /** Puts a mark on a run, whatever its status; one author's later mark of a name takes the place of the one before. */
+  async score(run: string, score: ScoreBody, caller: Caller = local): Promise<Score> {
+    await this.checkVisible(run, caller);
+    return keepScore(this.store, run, score, caller, this.scheduler.now());
+  }
+
+  async scores(run: string, caller: Caller = local): Promise<{ data: Score[]; next: null }> {
+    await this.checkVisible(run, caller);
+    return { data: await scoresOf(this.store, run), next: null };
+  }
+
   async events(run: string, options: EventsOptions & { readonly caller?: Caller } = {}): Promise<EventReader> {
     const record = await this.find(run, options.caller ?? local);
-    return readEvents(record, hasEnded(record.status), { store: this.store, channel: this.channel, scheduler: this.scheduler }, options);
+    return readEvents(record, hasEnded(record.status), this.reading, options);
   }
 
   // --- reading
@@ -634,8 +655,9 @@ export class Runtime implements Runs {
   health(): { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" | "limiter" } {
     if (this.draining) return { ready: false, reason: "draining" };
     const stalled = this.host.journal.stalledMs();
-    if (stalled && stalled.ms >= stalledMs)
-      return { ready: false, reason: stalled.error?.body.details?.reason === "storage_full" ? "storage_full" : "store" };
+    if (stalled && stalled.ms >= stalledMs) return { ready: false, reason: whyUnstored(stalled.error) };
+    // A process that writes nothing else renews its lease.
+    if (this.host.unrenewedMs >= stalledMs) return { ready: false, reason: "store" };
     if (this.limiterUntested) return { ready: false, reason: "limiter" };
     return { ready: true };
   }
@@ -677,10 +699,15 @@ export class Runtime implements Runs {
       await this.options.onClosed?.();
     } finally {
       clearInterval(alive);
+      this.hold.letGo();
     }
   }
 
   // --- private
+
+  private get reading(): ReadingDeps {
+    return { store: this.store, channel: this.channel, scheduler: this.scheduler, hold: this.hold.take };
+  }
 
   /** What a start body asks for, once everything that can be wrong with it was said. */
   private checkedStart(body: StartBody): { readonly defined: KnownAgent; readonly input: Json; readonly limits: Limits } {
@@ -698,13 +725,18 @@ export class Runtime implements Runs {
     return limits === spec.limits ? bounds : boundsOf(spec, limits);
   }
 
-  private accepted(run: string, result: EntryResult, caller: Caller): RunHandle {
+  private accepted(run: string, result: Written, caller: Caller): RunHandle {
     switch (result.type) {
       case "accepted":
         return this.handle(run, false, () => this.find(run, caller), caller, true);
       case "known":
         if (!result.sameBody) throw mismatch(result.run);
         return this.handle(result.run, true, () => this.find(result.run, caller), caller);
+      case "given_up":
+        throw new EscapementError("unavailable", "the store does not take writes at the moment, so the run was not accepted; try again", {
+          retry_after_ms: 1_000,
+          details: { reason: whyUnstored(result.error) },
+        });
       default:
         throw new EscapementError("internal", "the run could not be stored");
     }
@@ -712,7 +744,7 @@ export class Runtime implements Runs {
 
   /** `isNew`: accepted by this very process. */
   private handle(id: string, replayed: boolean, find: () => Promise<RunRecord>, caller: Caller, isNew = false): RunHandle {
-    const deps = { store: this.store, channel: this.channel, scheduler: this.scheduler };
+    const deps = this.reading;
     const open = async (options?: EventsOptions): Promise<EventReader> => {
       // While a new run lives with its first owner, its channel has told everything: the store need not be asked (10 % of a short run's CPU).
       if (isNew && this.host.owns(id)?.epoch === 1) return readEvents({ id, seq: 1 }, false, deps, options);
@@ -834,7 +866,7 @@ export class Runtime implements Runs {
   private idempotency(key: string | undefined, route: string, body: Json, caller: Caller): Idempotency | undefined {
     if (key === undefined) return undefined;
     return {
-      scope: `${caller.tenant}/${caller.user ?? ""}/${route}`,
+      scope: scopeOf(caller, route),
       key,
       bodyHash: digest("sha1", JSON.stringify(body), "base64url"),
       expiresAt: this.scheduler.now() + idempotencyMs,
@@ -869,6 +901,13 @@ export class Runtime implements Runs {
   }
 }
 
+/** Who may repeat a command under its key: the user, or where none is named, the API key. As JSON, so that no two are written alike. */
+const scopeOf = ({ tenant, user, key }: Caller, route: string): string =>
+  JSON.stringify(user === undefined ? [tenant, null, key ?? null, route] : [tenant, user, route]);
+
+const whyUnstored = (error: EscapementError | null): "storage_full" | "store" =>
+  error?.body.details?.reason === "storage_full" ? "storage_full" : "store";
+
 function nameOf(input: Input): string {
   if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;
   if (input.type === "progress" || input.type === "data") return `${input.type} of ${input.ordinal}`;
@@ -878,6 +917,16 @@ function nameOf(input: Input): string {
 /** The mark only ever goes up: a client, the agent or one of its rules sets it, and nobody takes it away. */
 const isMarked = ({ sensitive }: StartBody, spec: AgentSpec, input: Json): boolean =>
   sensitive === true || spec.sensitive === true || isSensitive(spec.route?.rules ?? [], () => textOf(input));
+
+/** What does not answer the question would only have it asked again. */
+function checkAnswer({ id, kind }: { readonly id: string; readonly kind: string }, answer: AnswerBody): void {
+  const refused = (path: string, way: string): EscapementError =>
+    new EscapementError("invalid_request", `"${id}" asks ${way}`, { details: { path } });
+  const isNo = "approve" in answer && !answer.approve;
+  if (kind === "budget" && !("amount_microusd" in answer) && !isNo)
+    throw refused("amount_microusd", 'for money: say "amount_microusd", so much more in micro-dollars, or "approve": false');
+  if (["approval", "confirm"].includes(kind) && !("approve" in answer)) throw refused("approve", 'for a yes or a no: say "approve"');
+}
 
 /** A limit that is no positive number would be no limit. */
 function checkLimits(limits: NonNullable<StartBody["limits"]>): void {

@@ -1,4 +1,5 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -182,6 +183,19 @@ describe("the file", () => {
     );
   });
 
+  it("that is a module in a package without modules, as `npm init` makes it, is told the way out", async () => {
+    const cwd = folder();
+    writeFileSync(join(cwd, "package.json"), '{"type":"commonjs"}');
+    writeFileSync(join(cwd, "escapement.config.ts"), "export default {};");
+    // A process of its own: the test runner reads every file as a module.
+    const script = `import { loadConfig } from ${JSON.stringify(new URL("../../src/config/config.ts", import.meta.url).href)};
+      await loadConfig({ cwd: ${JSON.stringify(cwd)}, env: {} }).then(() => console.log("read"), ({ message }) => console.log(message));`;
+    const said = () => execFileSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" });
+    expect(said()).toMatch(/cannot be read: .*: run `npm pkg set type=module`, or name it escapement\.config\.mts$/m);
+    renameSync(join(cwd, "escapement.config.ts"), join(cwd, "escapement.config.mts"));
+    expect(said()).toBe("read\n");
+  });
+
   it("that cannot be read is said so, without showing what is in it", async () => {
     const json = write("escapement.config.json", '{"providers": {"openai": {"api_key": "hunter2" x}}}');
     await expect(loadConfig({ cwd: json, env: {} })).rejects.toThrow(/escapement\.config\.json cannot be read: it is no JSON/);
@@ -253,6 +267,16 @@ describe("what is wrong is said with the key, the value and the way out", () => 
       "a number out of range in two ways",
       { limits: { max_steps: 1e30 } },
       /^test: limits\.max_steps must be at most 9,007,199,254,740,991, not 1e\+30$/,
+    ],
+    [
+      "a time that is longer than a timer",
+      { tiers: { fast: { provider: "openai", model: "m", hedge: { after_ms: 3_000_000_000, tier: "slow" } } } },
+      /tiers\.fast\.hedge\.after_ms must be at most 2,147,483,647, not 3000000000/,
+    ],
+    [
+      "a timeout that is longer than a timer",
+      { tiers: { fast: { provider: "openai", model: "m", timeouts: { total_ms: 2 ** 31 } } } },
+      /timeouts\.total_ms must be at most 2,147,483,647/,
     ],
     ["a name that is none", { tiers: { "a b": {} } }, /^test: tiers\.a b needs another name: it must be a name of letters, digits, dots/],
     ["a missing key", { tiers: { fast: { provider: "openai" } } }, /tiers\.fast\.model is missing: it must be text/],

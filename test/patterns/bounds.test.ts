@@ -5,7 +5,7 @@ import { type Walk, walk, worstOf } from "../../machines/bounds.ts";
 import { resolveAgents } from "../../src/config/agents.ts";
 import { agent, chain, fanOut, mapReduce, router, tool } from "../../src/index.ts";
 import type { AgentSpec, TierSpec } from "../../src/runtime/agent.ts";
-import { type Unlimited, worstCaseOf } from "../../src/runtime/bounds.ts";
+import { boundsOf, type Unlimited, worstCaseOf } from "../../src/runtime/bounds.ts";
 import { machines } from "../../src/runtime/machines.ts";
 import type { Part, Pattern } from "../../src/runtime/pattern.ts";
 import { messages, patternMachines } from "../machines/inputs.ts";
@@ -108,6 +108,11 @@ test("few kinds of outcomes are as bad as all", () => {
     for (const [meter, price] of Object.entries(prices))
       expect([name, meter, worstOf(walked(spec), price)]).toEqual([name, meter, worstOf(walked(spec, "all"), price)]);
   }
+});
+
+test("a stage with tools that is never sent back has a bound of time", () => {
+  const spec = specOf(chain({ name: "c", stages: [worker, { agent: one, review: true }], redos: 0 }));
+  expect(boundsOf(spec, spec.limits).wall_ms).toBe(spec.limits.deadline_ms);
 });
 
 test("a pattern that its supervisor may begin anew counts each time, with the waits before", () => {
