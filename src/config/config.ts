@@ -18,6 +18,7 @@ import { groupsIn, type Pattern } from "../runtime/pattern.ts";
 import type { OpenToolGroup, SourceContext, ToolSource } from "../runtime/tool-group.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { settledGroups } from "./built-in-tools.ts";
 import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
@@ -286,13 +287,14 @@ export const sourceContext = (from: SecretSource, isPassive = false): SourceCont
 
 /** Our groups, and those of the file, which may replace them. Ours, and sources such as MCP servers, are there when an agent asks for them. */
 async function toolGroups(config: CheckedConfig, from: KnowledgeSource): Promise<{ readonly [group: string]: AnyGroup | ToolSource }> {
-  const { knowledge, ...groups } = config.tools ?? {};
+  const { knowledge, web, files, data, ...groups } = config.tools ?? {};
   const own = { ...(config.mcp && (await import("./mcp.ts")).mcpGroups(config.mcp, groups)), ...groups };
   const wanted = new Set(agentsOf(config).flatMap(groupsIn));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
     ...(wanted.has("people") && !Object.hasOwn(own, "people") && { people: (await import("../../tools/people/index.ts")).people }),
+    ...(await settledGroups({ web, files, data }, new Set([...wanted].filter((name) => !Object.hasOwn(own, name))), config.egress, from)),
     ...(knowledge && {
       knowledge: Array.isArray(knowledge) || "start" in knowledge || "open" in knowledge ? knowledge : await knowledgeOf(knowledge, from),
     }),
