@@ -6,10 +6,13 @@
  *
  *  1. Requests are at most `maxSteps`. The supervisor's caps come on top and reach it as outcomes.
  *  2. The model gets one result for each use it asked for, in the order it asked.
- *  3. The same refused or failed use twice in a row ends the agent (`identical_failure`): FEATURES A5, E3.
+ *  3. An agent that does not answer takes back what its tools have done, as far as they say how, the last first; a cancelled one asks
+ *     for nothing more.
+ *  4. The same refused or failed use twice in a row ends the agent (`identical_failure`): FEATURES A5, E3.
  */
 import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../src/protocol/errors.ts";
+import type { Json } from "../src/protocol/json.ts";
 import type { Message, ToolRequest } from "../src/protocol/messages.ts";
 import type { Plan } from "./patterns/plan.ts";
 import { type RequestOutput, requestMachine } from "./request.ts";
@@ -32,6 +35,12 @@ export type AgentInput = RequestPolicy & {
     readonly repeatable?: boolean;
     /** It is an agent or a pattern of this run. */
     readonly plan?: Plan;
+    /** A person answers it. */
+    readonly isQuestion?: boolean;
+    /** The tool that takes back what this one has done. */
+    readonly compensation?: string;
+    /** No model sees it: it only takes back. */
+    readonly isHidden?: boolean;
   }[];
   /** Tools of one step that run at once. */
   readonly parallelTools: number;
@@ -62,7 +71,14 @@ type Context = {
   readonly error: ErrorBody | null;
   /** Steps that began anew. */
   readonly restarts: number;
+  /** What tools have done that can be taken back, the first first; and with what the agent ends once it was. */
+  readonly undo: Undo;
   readonly status: AnswerStatus;
+};
+
+type Undo = {
+  readonly done: readonly { readonly name: string; readonly input: Json; readonly output: Json; readonly call: string }[];
+  readonly ending: "failed" | "exhausted" | null;
 };
 
 /** Uses beyond it get an error as result without being asked for (FAULTS P38). */
@@ -108,9 +124,46 @@ export const agentMachine = setup({
     isEscalated: ({ context }) => isEscalated(context),
     canThinkAgain: ({ context }) => isOver(context) && context.step < context.input.maxSteps,
     isOver: ({ context }) => isOver(context),
+    hasToUndo: ({ context }) => context.undo.done.length > 0,
+    hasExhausted: ({ context }) => context.undo.ending === "exhausted",
     isStuck: ({ context }) => isOver(context) && context.failures >= maxIdenticalFailures,
   },
   actions: {
+    keepDone: assign({
+      undo: ({ context }): Undo => ({
+        ...context.undo,
+        done: [
+          ...context.undo.done,
+          ...context.results.flatMap((result, i) => {
+            const name = context.input.tools.find((tool) => tool.name === result?.name)?.compensation;
+            const { input = null } = context.uses[i] ?? {};
+            return result?.status === "returned" && name !== undefined
+              ? [{ name, input, output: result.output ?? null, call: context.call }]
+              : [];
+          }),
+        ],
+      }),
+    }),
+    endAfter: assign({ undo: ({ context }, { ending }: { ending: Undo["ending"] }): Undo => ({ ...context.undo, ending }) }),
+    startUndo: enqueueActions(({ context, enqueue }) => {
+      const last = context.undo.done.at(-1);
+      if (!last) return;
+      const { name, input, output, call } = last;
+      enqueue.spawnChild("tool", {
+        id: `undo-${context.undo.done.length}`,
+        input: {
+          id: `undo-${context.undo.done.length}`,
+          name,
+          input: { input, output },
+          call,
+          needsApproval: context.input.tools.find((tool) => tool.name === name)?.approval ?? false,
+          isCompensation: true,
+          ...(context.input.part !== undefined && { part: context.input.part }),
+        },
+      });
+    }),
+    stopUndo: enqueueActions(({ context, enqueue }) => enqueue.stopChild(`undo-${context.undo.done.length}`)),
+    nextUndo: assign({ undo: ({ context }): Undo => ({ ...context.undo, done: context.undo.done.slice(0, -1) }) }),
     countRestart: assign({ restarts: ({ context }) => context.restarts + 1 }),
     keepEscalated: assign({
       error: ({ context }) => {
@@ -143,7 +196,13 @@ export const agentMachine = setup({
       let { started } = context;
       for (; started < Math.min(context.uses.length, maxUsesPerStep) && running < context.input.parallelTools; started++, running++) {
         const use = context.uses[started] as ToolRequest;
-        const { approval = false, repeatable, plan } = context.input.tools.find((tool) => tool.name === use.name) ?? {};
+        const {
+          approval = false,
+          repeatable,
+          plan,
+          isQuestion,
+          compensation,
+        } = context.input.tools.find((tool) => tool.name === use.name) ?? {};
         enqueue.spawnChild("tool", {
           id: `tool-${context.usedBefore + started + 1}`,
           input: {
@@ -152,6 +211,8 @@ export const agentMachine = setup({
             needsApproval: approval,
             ...(context.input.part !== undefined && { part: context.input.part }),
             ...(plan && { plan }),
+            ...(isQuestion && { isQuestion }),
+            ...(compensation !== undefined && { keepsOutput: true }),
             ...(repeatable && { restarts: context.input.supervision?.max_restarts }),
           },
         });
@@ -218,6 +279,7 @@ export const agentMachine = setup({
     answer: { text: null },
     error: null,
     restarts: 0,
+    undo: { done: [], ending: null },
     status: "failed",
   }),
   output: ({ context: { status, answer, error, messages, history } }) => ({
@@ -238,7 +300,7 @@ export const agentMachine = setup({
           step,
           messages,
           ...(input.context && { history: history ?? input.history ?? 0 }),
-          tools: input.tools.map(({ name }) => name),
+          tools: input.tools.flatMap(({ name, isHidden }) => (isHidden ? [] : name)),
           tiers: input.tiers,
           ...policyOf(input),
           ...(input.structured !== undefined && { structured: input.structured }),
@@ -269,17 +331,20 @@ export const agentMachine = setup({
           },
           {
             guard: { type: "endedAs", params: ({ event }) => ({ output: event.output, status: "exhausted" }) },
-            target: "exhausted",
-            actions: { type: "keepAnswer", params: ({ event }) => event },
+            target: "undoing",
+            actions: [
+              { type: "keepAnswer", params: ({ event }) => event },
+              { type: "endAfter", params: { ending: "exhausted" } },
+            ],
           },
           {
             guard: { type: "mayRestart", params: ({ event }) => event },
             target: "restarting",
             actions: { type: "keepAnswer", params: ({ event }) => event },
           },
-          { target: "failed", actions: { type: "keepAnswer", params: ({ event }) => event } },
+          { target: "undoing", actions: { type: "keepAnswer", params: ({ event }) => event } },
         ],
-        onError: { target: "failed", actions: { type: "keepThrown", params: ({ event }) => event } },
+        onError: { target: "undoing", actions: { type: "keepThrown", params: ({ event }) => event } },
       },
     },
     /** The step failed and begins anew. */
@@ -291,7 +356,7 @@ export const agentMachine = setup({
         input: ({ context }) => ({ ms: restartMs(context.restarts), jitter: true, restart: true }),
         onDone: "thinking",
         // What it failed with says more than that it may not begin anew.
-        onError: "failed",
+        onError: "undoing",
       },
     },
     dispatching: {
@@ -314,11 +379,24 @@ export const agentMachine = setup({
         },
       },
       always: [
-        { guard: "isEscalated", target: "failed", actions: "keepEscalated" },
-        { guard: "isStuck", target: "failed", actions: ["tellResults", "keepStuck"] },
-        { guard: "canThinkAgain", target: "thinking", actions: "tellResults" },
-        { guard: "isOver", target: "exhausted", actions: ["tellResults", "keepStepLimit", "tellStepLimit"] },
+        { guard: "isEscalated", target: "undoing", actions: ["keepDone", "keepEscalated"] },
+        { guard: "isStuck", target: "undoing", actions: ["keepDone", "tellResults", "keepStuck"] },
+        { guard: "canThinkAgain", target: "thinking", actions: ["keepDone", "tellResults"] },
+        {
+          guard: "isOver",
+          target: "undoing",
+          actions: ["keepDone", "tellResults", "keepStepLimit", "tellStepLimit", { type: "endAfter", params: { ending: "exhausted" } }],
+        },
       ],
+    },
+    /** It has not answered: what its tools have done is taken back, the last first. */
+    undoing: {
+      always: [{ guard: "hasToUndo", target: "compensating" }, { guard: "hasExhausted", target: "exhausted" }, { target: "failed" }],
+    },
+    compensating: {
+      entry: "startUndo",
+      exit: ["stopUndo", "nextUndo"],
+      on: { "xstate.done.actor.*": "undoing", "xstate.error.actor.*": "undoing" },
     },
     done: { type: "final", entry: { type: "end", params: { status: "done" } } },
     degraded: { type: "final", entry: { type: "end", params: { status: "degraded" } } },

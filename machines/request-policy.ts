@@ -21,6 +21,8 @@ export type RequestPolicy = {
   /** Of a pattern: the part that these requests are made for, and whether anybody reads their answers but the pattern itself. */
   readonly part?: string | undefined;
   readonly for?: "answer" | "internal" | undefined;
+  /** Which tools a call shows is asked for before it. */
+  readonly expose?: boolean | undefined;
   /** Further attempts a tier after its first. */
   readonly retries: number;
   /** When a budget refuses a call: end as `exhausted`, ask a person for more, or go on to the next tier, which may be cheaper. */
@@ -46,10 +48,11 @@ export type RequestPolicy = {
 
 /** The policy that a machine's input carries, for the requests that it makes. */
 export function policyOf(input: RequestPolicy): RequestPolicy {
-  const { part, for: reader, retries, onBudget, onLength, onCut, degraded, cache, judge, escalateBelow, backoff, context } = input;
+  const { part, for: reader, expose, retries, onBudget, onLength, onCut, degraded, cache, judge, escalateBelow, backoff, context } = input;
   return {
     ...(part !== undefined && { part }),
     ...(reader !== undefined && { for: reader }),
+    ...(expose !== undefined && { expose }),
     retries,
     onBudget,
     ...(onLength !== undefined && { onLength }),

@@ -29,6 +29,7 @@ import {
   type Compacted,
   call,
   type Emitted,
+  expose,
   type Hit,
   lookup,
   type Question,
@@ -184,9 +185,10 @@ export const requestMachine = setup({
     events: {} as { type: "cancel" },
     emitted: {} as Emitted<"request.retrying" | "request.fell_back" | "retract">,
   },
-  actors: { call, sleep, ask, lookup, remember, compaction: compactionMachine },
+  actors: { call, sleep, ask, lookup, remember, expose, compaction: compactionMachine },
   guards: {
     hasNoTier: ({ context }) => context.input.tiers.length === 0,
+    exposes: ({ context }) => context.input.expose === true && (context.input.tools?.length ?? 0) > 0,
     usesCache: ({ context }) => context.input.cache === true,
     hasFoundNothing: ({ context }) => context.hit === null && context.input.cache === true,
     isHit: (_, { hit }: { hit: Hit | null }) => hit !== null,
@@ -238,6 +240,7 @@ export const requestMachine = setup({
     countCall: assign({ calls: ({ context }) => context.calls + 1, answer: null, error: null }),
     /** A call beside the answer: what came before stays. */
     countFurtherCall: assign({ calls: ({ context }) => context.calls + 1 }),
+    keepTools: assign({ input: ({ context }, { tools }: { tools: readonly string[] }) => ({ ...context.input, tools }) }),
     keepHit: assign({ hit: (_, { hit }: { hit: Hit | null }) => hit }),
     keepAnswer: assign({ answer: (_, { answer }: { answer: CallOutput | null }) => answer }),
     keepError: assign({ error: ({ context }, { error }: { error: unknown }) => failureOf(context, workError(error)) }),
@@ -352,9 +355,35 @@ export const requestMachine = setup({
             params: { error: errorBody("invalid_request", "this request has no model tier; configure a provider") },
           },
         },
+        { guard: "exposes", target: "exposing" },
         { guard: "usesCache", target: "lookingUp" },
         { target: "preparing" },
       ],
+    },
+    /** Its author says which tools the model sees now. */
+    exposing: {
+      invoke: {
+        id: "expose",
+        src: "expose",
+        input: ({ context: { input } }) => ({
+          ...partOf(input),
+          step: input.step ?? 1,
+          tools: input.tools ?? [],
+          messages: input.messages,
+        }),
+        onDone: [
+          { guard: "usesCache", target: "lookingUp", actions: { type: "keepTools", params: ({ event }) => event.output } },
+          { target: "preparing", actions: { type: "keepTools", params: ({ event }) => event.output } },
+        ],
+        onError: [
+          {
+            guard: { type: "isLimit", params: ({ event }) => event },
+            target: "exhausted",
+            actions: { type: "keepError", params: ({ event }) => event },
+          },
+          { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
+        ],
+      },
     },
     lookingUp: {
       invoke: {

@@ -40,6 +40,8 @@ export type WorkAsked = {
   readonly calls?: number;
   /** A wait before a failed child begins anew. */
   readonly isRestart?: boolean;
+  /** It takes back what a tool has done: as often as something was, so no cap counts it. */
+  readonly isCompensation?: boolean;
   /** A use of a tool: what its arguments are, and what the run must know of it. */
   readonly use?: ToolFacts;
   /** What the runtime found wrong with it (no such tool, arguments that do not fit, no price): it will be denied. */
@@ -104,6 +106,8 @@ export type SupervisorContext = SupervisorInput & {
 export type Taint = "none" | "fetched" | "read";
 const confirmMs = 24 * 3_600_000;
 
+const isUse = ({ kind, isCompensation }: WorkAsked): boolean => (kind === "tool" || kind === "delegate") && !isCompensation;
+
 /** Its machine asks a person, and then asks again. */
 const unapproved = (name: string, isTainted: boolean): ErrorBody =>
   errorBody(
@@ -136,7 +140,7 @@ function denial(
     };
   }
   if (asked.depth > limits.max_depth) return over("depth", asked.depth, limits.max_depth, "levels of machines");
-  if ((asked.kind === "tool" || asked.kind === "delegate") && meters.tool_calls >= limits.max_tool_calls)
+  if (isUse(asked) && meters.tool_calls >= limits.max_tool_calls)
     return over("tool_calls", meters.tool_calls, limits.max_tool_calls, "tool calls");
   if (asked.isRestart) {
     const count = recent(restarts, asked.at, supervision.within_ms).length;
@@ -182,12 +186,14 @@ export const supervisorMachine = setup({
   },
   actions: {
     count: assign({
-      meters: ({ context: { meters } }, { asked: { kind, isStep, isCached, calls = 1 } }: { asked: WorkAsked }) =>
-        kind === "call"
+      meters: ({ context: { meters } }, { asked }: { asked: WorkAsked }) => {
+        const { kind, isStep, isCached, calls = 1 } = asked;
+        return kind === "call"
           ? { ...meters, calls: meters.calls + (isCached ? 0 : calls), steps: meters.steps + (isStep ? 1 : 0) }
-          : kind === "tool" || kind === "delegate"
+          : isUse(asked)
             ? { ...meters, tool_calls: meters.tool_calls + 1 }
-            : meters,
+            : meters;
+      },
       restarts: ({ context: { restarts, supervision = defaultSupervision } }, { asked: { isRestart, at } }) =>
         isRestart ? [...recent(restarts, at, supervision.within_ms), at] : restarts,
     }),
@@ -227,7 +233,7 @@ export const supervisorMachine = setup({
       enqueue.emit({ type: "work.denied", ordinal: asked.ordinal, error: denied.error });
       if (denied.limit !== undefined) return;
       const { meters } = context;
-      if (asked.kind === "tool" || asked.kind === "delegate") enqueue.assign({ meters: { ...meters, tool_calls: meters.tool_calls + 1 } });
+      if (isUse(asked)) enqueue.assign({ meters: { ...meters, tool_calls: meters.tool_calls + 1 } });
       // Its request may ask again, with another tier or a shorter conversation.
       else if (asked.isStep) enqueue.assign({ meters: { ...meters, steps: meters.steps + 1 } });
     }),

@@ -37,6 +37,11 @@ export type ToolUse = {
   /** The call that asked for it. */
   readonly call: string;
   readonly needsApproval: boolean;
+  /** What is asked for is a person's answer. */
+  readonly isQuestion?: boolean | undefined;
+  readonly isCompensation?: boolean | undefined;
+  /** What it returned may be needed to take it back. */
+  readonly keepsOutput?: boolean | undefined;
   /** How often it may be done again when it failed; 0. */
   readonly restarts?: number | undefined;
 };
@@ -47,6 +52,8 @@ export type ToolUseOutput = {
   readonly name: string;
   readonly status: ToolStatus;
   readonly content: string;
+  /** What it returned, where it did. */
+  readonly output?: Json;
   readonly code?: string;
 };
 
@@ -61,7 +68,14 @@ type Context = ToolUse & {
 const expiresMs = 24 * 3_600_000;
 const delegatedId = ({ plan }: ToolUse): string => plan?.name ?? "";
 
-const asked = ({ id, name, input, call, part }: ToolUse): ToolInput => ({ id, name, input, call, ...(part !== undefined && { part }) });
+const asked = ({ id, name, input, call, part, isCompensation }: ToolUse): ToolInput => ({
+  id,
+  name,
+  input,
+  call,
+  ...(part !== undefined && { part }),
+  ...(isCompensation && { isCompensation }),
+});
 
 /** The question that the arguments are. */
 const questionIn = ({ input }: ToolUse): string => {
@@ -86,7 +100,8 @@ export const toolMachine = setup({
     /** The supervisor wants a yes that nobody was asked for. */
     lacksApproval: ({ context }, { error }: { error: unknown }) =>
       workError(error).details?.needs === "approval" && !context.isApproved && !context.needsApproval,
-    isDelegated: ({ context }) => context.plan !== undefined,
+    isDelegated: ({ context }) => context.plan !== undefined || context.isQuestion === true,
+    isQuestion: ({ context }) => context.isQuestion === true,
     isAnswered: (_, { output }: { output: Answer }) => isAnswered(output),
     isApproved: (_, { approve }: { approve: boolean | undefined }) => approve === true,
     isUnknown: (_, { error }: { error: unknown }) => workError(error).code === "tool_unknown",
@@ -108,6 +123,12 @@ export const toolMachine = setup({
     stopPart: enqueueActions(({ context, enqueue }) => enqueue.stopChild(delegatedId(context))),
     keepPart: assign({
       result: (_, { output }: { output: Answer }): ToolOutput => ({ output: output.value ?? output.text, content: answerText(output) }),
+    }),
+    keepReply: assign({
+      result: (_, { value }: { value: Json | undefined }): ToolOutput => ({
+        output: value ?? null,
+        content: typeof value === "string" ? value : JSON.stringify(value ?? null),
+      }),
     }),
     keepUnanswered: assign({
       error: ({ context }, { output }: { output: Answer }): WorkError => ({
@@ -149,11 +170,12 @@ export const toolMachine = setup({
   version: "3",
   options: { maxIterations: 1_000 },
   context: ({ input }) => ({ ...input, restarted: 0, isApproved: false, result: null, error: null, status: "failed" }),
-  output: ({ context: { id, name, status, result, error } }) => ({
+  output: ({ context: { id, name, status, result, error, keepsOutput } }) => ({
     id,
     name,
     status,
     content: status === "returned" ? (result?.content ?? "") : `Error: ${error?.message ?? "cancelled"}`,
+    ...(status === "returned" && result && keepsOutput && { output: result.output }),
     ...(error && status !== "returned" && { code: error.code }),
   }),
   on: { cancel: ".cancelled" },
@@ -229,7 +251,7 @@ export const toolMachine = setup({
         id: "delegate",
         src: "delegate",
         input: ({ context }) => asked(context),
-        onDone: "answering",
+        onDone: [{ guard: "isQuestion", target: "asking" }, { target: "answering" }],
         onError: [
           {
             guard: { type: "lacksApproval", params: ({ event }) => event },
@@ -238,6 +260,19 @@ export const toolMachine = setup({
           },
           { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
         ],
+      },
+    },
+    /** A person's answer is the tool's result. */
+    asking: {
+      invoke: {
+        id: "ask",
+        src: "ask",
+        input: ({ context }) => {
+          const { question, schema } = context.input as { readonly question: string; readonly schema?: Json };
+          return { kind: "question", message: question, tool: context.name, ...(schema !== undefined && { schema }), expiresMs };
+        },
+        onDone: { target: "returned", actions: { type: "keepReply", params: ({ event }) => ({ value: event.output.value }) } },
+        onError: { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
       },
     },
     answering: {

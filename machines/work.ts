@@ -11,7 +11,7 @@ import type { Json } from "../src/protocol/json.ts";
 import type { Message, ToolRequest } from "../src/protocol/messages.ts";
 import type { InputKind } from "../src/protocol/run.ts";
 
-export const workKinds = ["call", "tool", "delegate", "sleep", "ask", "lookup", "remember", "split"] as const;
+export const workKinds = ["call", "tool", "delegate", "sleep", "ask", "lookup", "remember", "split", "expose"] as const;
 export type WorkKind = (typeof workKinds)[number];
 
 /** One HTTP call to a model. */
@@ -73,6 +73,8 @@ export type ToolInput = {
   readonly name: string;
   readonly input: Json;
   readonly call: string;
+  /** It takes back what another tool has done: no cap of tool calls keeps it from that. */
+  readonly isCompensation?: boolean | undefined;
 };
 /** `content` is what the model gets: text, or the result as JSON, cut to the tool's size. */
 export type ToolOutput = { readonly output: Json; readonly content: string; readonly truncated?: boolean };
@@ -115,6 +117,15 @@ export type RememberInput = Question & { readonly answer: Pick<CallOutput, "call
 export type SplitInput = { readonly part?: string | undefined; readonly text: string; readonly tokens: number; readonly overlap: number };
 export type SplitOutput = { readonly chunks: readonly string[] };
 
+/** Which of an agent's tools the next call shows: its author's function says so. */
+export type ExposeInput = {
+  readonly part?: string | undefined;
+  readonly step: number;
+  readonly tools: readonly string[];
+  readonly messages: readonly Message[];
+};
+export type ExposeOutput = { readonly tools: readonly string[] };
+
 /** What each kind of work is asked for with. `delegate`: leave to use a tool that is a machine of this run. */
 export type WorkInputs = {
   readonly call: CallInput;
@@ -125,6 +136,7 @@ export type WorkInputs = {
   readonly lookup: LookupInput;
   readonly remember: RememberInput;
   readonly split: SplitInput;
+  readonly expose: ExposeInput;
 };
 
 /**
@@ -161,6 +173,7 @@ export const sleep = work<SleepOutput, SleepInput>("sleep");
 export const ask = work<AskOutput, AskInput>("ask");
 export const lookup = work<LookupOutput, LookupInput>("lookup");
 export const remember = work<Json, RememberInput>("remember");
+export const expose = work<ExposeOutput, ExposeInput>("expose");
 export const split = work<SplitOutput, SplitInput>("split");
 
 /** A fact as a machine emits it: the runtime adds the actor's path (of a request also its name), the number and the time. */

@@ -41,6 +41,7 @@ export { type Agent, type AgentOptions, agent } from "./runtime/agent.ts";
 export { chain, fanOut, mapReduce, type Pattern, router } from "./runtime/pattern.ts";
 export { Runtime } from "./runtime/runtime.ts";
 export { type Tool, type ToolOptions, tool } from "./runtime/tool.ts";
+export type { OpenToolGroup, ToolGroupHost, ToolSource } from "./runtime/tool-group.ts";
 export type { Validator } from "./runtime/validator.ts";
 export { sqlite } from "./stores/sqlite.ts";
 
@@ -120,6 +121,7 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
   if ([...providers.values()].some((provider) => provider.tokenizer.encoding !== "bytes"))
     loadTokenizer().catch((error) => onError(`the tokenizer could not be loaded: ${error}`));
   const isAlerting = !extras.passive && resolved.alerts && (isWatched || onAlert || resolved.alerts.isConfigured);
+  const closeGroups = () => Promise.all(resolved.openGroups.map((group) => group.close()));
   const alerts = isAlerting ? startAlerts(resolved.alerts, door, onError, [log && ((alert) => log.alert(alert)), onAlert]) : undefined;
   let cache: Answers | undefined;
   let limiter: Limiter | undefined;
@@ -154,16 +156,19 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
       onClosed: async () => {
         alerts?.close();
         log?.close();
-        await script?.close();
+        await Promise.all([closeGroups(), script?.close()]);
       },
     });
+    const answers = cache;
+    const host = { onError, ...(answers && { purge: (tag: string) => answers.purge({ tag }) }) };
+    if (!extras.passive) for (const group of resolved.openGroups) group.start(host);
     alerts?.rules.watch(() => opened.meters()).catch((error) => onError(`what was spent before is not known to the alerts: ${error}`));
     return runtime;
   } catch (error) {
     alerts?.close();
     // A store that was given is its giver's.
     const own = store === resolved.store ? undefined : store;
-    await Promise.allSettled([cache?.close(), script?.close(), limiter?.close(), own?.close()]);
+    await Promise.allSettled([cache?.close(), script?.close(), limiter?.close(), own?.close(), closeGroups()]);
     log?.close();
     throw error;
   }

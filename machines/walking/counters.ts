@@ -136,7 +136,9 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     agentMachine,
     {
-      state: ({ input, messages, step, uses, started, results, restarts, failures, failure }: Agent) => [
+      state: ({ input, messages, step, uses, started, results, restarts, failures, failure, undo }: Agent) => [
+        undo.done.length,
+        undo.ending,
         lengthOf(messages, input.context),
         step,
         uses.length,

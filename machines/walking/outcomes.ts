@@ -7,7 +7,7 @@ import type { Json } from "../../src/protocol/json.ts";
 import type { ToolRequest } from "../../src/protocol/messages.ts";
 import { maxUsesPerStep } from "../agent.ts";
 import { defaultBackoff } from "../request-policy.ts";
-import type { CallInput, CallOutput, LookupInput, SplitInput, WorkError, WorkKind } from "../work.ts";
+import type { CallInput, CallOutput, ExposeInput, LookupInput, SplitInput, WorkError, WorkKind } from "../work.ts";
 
 export type Outcome = { readonly label: string; readonly ok: boolean; readonly value: unknown };
 
@@ -47,7 +47,8 @@ const few: ReadonlySet<string> = new Set([
   "miss",
   // remember
   "kept",
-  // delegate, split
+  // delegate, split, expose
+  "all",
   "granted",
   "1 chunk",
   "9 chunks",
@@ -94,6 +95,12 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     ok("hit", { hit: { id: "e1", kind: "exact", tier: (input as LookupInput).tier } }),
     ok("miss", { hit: null }),
     failed("failed", errorBody("unavailable", "the cache does not answer")),
+  ],
+  expose: (input) => [
+    ok("all", { tools: (input as ExposeInput).tools }),
+    ok("none", { tools: [] }),
+    failed("broke", errorBody("internal", "the function that shows tools failed")),
+    failed("deadline", errorBody("limit_hit", "the run's deadline is over")),
   ],
   split: (input) => [
     // As many as it may be cut into, one too many, and none.

@@ -14,7 +14,7 @@ import {
   type InspectionEvent,
   type Snapshot,
 } from "xstate";
-import { ask, call, delegate, lookup, remember, sleep, split, tool, type WorkKind, workKinds } from "../work.ts";
+import { ask, call, delegate, expose, lookup, remember, sleep, split, tool, type WorkKind, workKinds } from "../work.ts";
 
 /** A child that a machine started: work, or another machine. */
 export type Asked = {
@@ -63,6 +63,7 @@ const kinds = new Map<unknown, WorkKind>([
   [lookup, "lookup"],
   [remember, "remember"],
   [split, "split"],
+  [expose, "expose"],
 ]);
 
 export class Stepper {

@@ -7,6 +7,7 @@
  */
 import { LRUCache } from "lru-cache";
 import type { CallInput, Hit, LookupInput, LookupOutput, RememberInput } from "../../machines/work.ts";
+import { documentsIn, tagOf } from "../knowledge/passages.ts";
 import type { CacheCounts } from "../protocol/cache-counts.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Performing, Reporter, Work } from "../runtime/interpreter.ts";
@@ -27,6 +28,8 @@ export type AnswersOptions = {
 };
 
 const maxKeeping = 256;
+/** Of an entry; each is an index of its own. */
+const maxTags = 64;
 
 export class Answers {
   readonly #exact: ExactCache;
@@ -113,7 +116,7 @@ export class Answers {
       tenant: work.who.tenant,
       agent: work.spec.name,
       version: caching.version,
-      tags: caching.tags,
+      tags: [...new Set([...caching.tags, ...documentTags(input)])].slice(0, maxTags),
       tier: input.tier,
       model: work.spec.tiers.find(({ name }) => name === input.tier)?.model ?? "",
       text,
@@ -187,6 +190,10 @@ export class Answers {
     await Promise.all([this.#exact.close(), this.#semantic?.close()]);
   }
 }
+
+/** An answer that was made from documents goes when one of them changes. */
+const documentTags = ({ messages }: RememberInput): string[] =>
+  messages.flatMap((message) => (message.role === "tool" ? documentsIn(message.content).map(tagOf) : []));
 
 /** The request that asks. */
 const of = ({ run, ask }: Work): string => `${run} ${ask.path.slice(0, ask.path.lastIndexOf("/"))}`;

@@ -31,9 +31,10 @@ export type CacheEntry = {
   readonly keepUntil: number;
 };
 
-/** Which entries of a tenant go: those that fit everything that is said. */
+/** Which entries go: those that fit everything that is said. */
 export type Purge = {
-  readonly tenant: string;
+  /** Of every tenant, where it is not said; then a `tag` is. */
+  readonly tenant?: string;
   readonly key?: string;
   readonly tag?: string;
   readonly agent?: string;
@@ -54,7 +55,7 @@ export interface CacheBacking {
 }
 
 export const fits = (entry: CacheEntry, { tenant, key, tag, agent, version }: Purge): boolean =>
-  entry.tenant === tenant &&
+  (tenant === undefined || entry.tenant === tenant) &&
   (key === undefined || entry.id === key) &&
   (tag === undefined || entry.tags.includes(tag)) &&
   (agent === undefined || entry.agent === agent) &&

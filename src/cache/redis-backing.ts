@@ -26,15 +26,19 @@ const entryKey = (id: string): string => `${prefix}:entry:${id}`;
 const indexKey = (tenant: string, kind: "all" | "tag" | "agent" | "version", name = ""): string =>
   [`${prefix}:index`, tenant, kind, name].map(encodeURIComponent).join(":");
 
+/** Of a tag in every tenant. */
+const tagKey = (tag: string): string => `${prefix}:tag:${encodeURIComponent(tag)}`;
+
 const indexesOf = ({ tenant, agent, version, tags }: CacheEntry): string[] => [
   indexKey(tenant, "all"),
   indexKey(tenant, "agent", agent),
   indexKey(tenant, "version", version),
-  ...tags.map((tag) => indexKey(tenant, "tag", tag)),
+  ...tags.flatMap((tag) => [indexKey(tenant, "tag", tag), tagKey(tag)]),
 ];
 
 /** The narrowest index in which everything is that is to go. */
 function indexFor({ tenant, tag, version, agent }: Purge): string {
+  if (tenant === undefined) return tagKey(tag ?? "");
   if (tag !== undefined) return indexKey(tenant, "tag", tag);
   if (version !== undefined) return indexKey(tenant, "version", version);
   return agent === undefined ? indexKey(tenant, "all") : indexKey(tenant, "agent", agent);

@@ -34,7 +34,7 @@ const schema = `
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, agent TEXT NOT NULL, version TEXT NOT NULL, keep_until INTEGER NOT NULL, json TEXT NOT NULL
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS entries_by_end ON entries (keep_until);
-  CREATE TABLE IF NOT EXISTS tags (tenant TEXT, tag TEXT, id TEXT, PRIMARY KEY (tenant, tag, id)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS tags (tenant TEXT, tag TEXT, id TEXT, PRIMARY KEY (tag, tenant, id)) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS tags_by_entry ON tags (id);
   CREATE TRIGGER IF NOT EXISTS untag AFTER DELETE ON entries BEGIN DELETE FROM tags WHERE id = old.id; END;
   CREATE TABLE IF NOT EXISTS mark (mark TEXT NOT NULL);
@@ -110,16 +110,17 @@ class SqliteBacking implements CacheBacking {
   }
 
   #delete({ tenant, key, tag, agent, version }: Purge): number {
-    const conditions = ["tenant = ?"];
-    const values: SQLInputValue[] = [tenant];
+    const conditions = ["1"];
+    const values: SQLInputValue[] = [];
     const and = (condition: string, ...bound: SQLInputValue[]): void => {
       conditions.push(condition);
       values.push(...bound);
     };
+    if (tenant !== undefined) and("tenant = ?", tenant);
     if (key !== undefined) and("id = ?", key);
     if (agent !== undefined) and("agent = ?", agent);
     if (version !== undefined) and("version = ?", version);
-    if (tag !== undefined) and("id IN (SELECT id FROM tags WHERE tenant = ? AND tag = ?)", tenant, tag);
+    if (tag !== undefined) and("id IN (SELECT id FROM tags WHERE tag = ?)", tag);
     return this.#transaction(() => {
       const { changes } = this.#sql(`DELETE FROM entries WHERE ${conditions.join(" AND ")}`).run(...values);
       this.#sql("DELETE FROM mark").run();

@@ -4,7 +4,7 @@ import { localConfig } from "./local.ts";
 import { printable } from "./progress.ts";
 
 export async function decisions(run: string, options: { config?: string; json?: boolean }): Promise<void> {
-  const resolved = await localConfig(options.config);
+  const resolved = await localConfig(options.config, true);
   const runtime = await runtimeOf(resolved, { passive: true });
   try {
     const { data } = await runtime.decisions(run);

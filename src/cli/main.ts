@@ -77,6 +77,16 @@ program
   .action(async (options) => (await import("./cache.ts")).purge(options));
 
 program
+  .command("knowledge")
+  .description("folders of documents that agents search")
+  .command("index")
+  .description("index what is new or changed in a folder of the configuration, here, and purge the answers made from what changed")
+  .argument("<folder>", "the folder, as it is configured")
+  .option("--config <file>", "configuration file")
+  .option("--json", "print the report as JSON")
+  .action(async (folder, options) => (await import("./knowledge.ts")).indexFolder(folder, options));
+
+program
   .command("decisions")
   .description("every yes and no about a run on this machine, with its reason and its numbers")
   .argument("<run>", "id of the run")
@@ -144,6 +154,21 @@ program
   .option("--config <file>", "configuration file")
   .option("--json", "print each correction as a line of JSON")
   .action(async (options) => (await import("./reconcile.ts")).reconcile(options));
+
+const mcp = program
+  .command("mcp")
+  .description("this machine's agents as the tools of an MCP server, over standard input and output")
+  .option("--agent <name...>", "these agents; all without it")
+  .option("--http", "over HTTP, on 127.0.0.1 alone")
+  .option("--port <port>", "where --http listens", "8788")
+  .option("--config <file>", "configuration file")
+  .action(async (options) => (await import("./mcp.ts")).serveMcp(options));
+
+mcp
+  .command("pin")
+  .description("accept the tools of a configured MCP server as it describes them now, and say what has changed")
+  .argument("<server>", "its name in the configuration")
+  .action(async (server, _, command) => (await import("./mcp.ts")).pinMcp(server, command.optsWithGlobals()));
 
 try {
   await program.parseAsync();

@@ -14,7 +14,7 @@ export async function audit(agent: string | undefined, options: { config?: strin
       "invalid_request",
       `--days must be a whole number from 1 to 30, not ${options.days}: runs are kept for 30 days`,
     );
-  const resolved = await localConfig(options.config);
+  const resolved = await localConfig(options.config, true);
   const runtime = await runtimeOf(resolved, { passive: true });
   try {
     await loadTokenizer();

@@ -4,7 +4,7 @@ import { correctionWords } from "../stores/store.ts";
 import { localConfig } from "./local.ts";
 
 export async function reconcile({ config, json }: { config?: string; json?: boolean }): Promise<void> {
-  const runtime = await runtimeOf(await localConfig(config), { passive: true });
+  const runtime = await runtimeOf(await localConfig(config, true), { passive: true });
   try {
     const corrections = await runtime.reconcile();
     for (const one of corrections) process.stdout.write(`${json ? JSON.stringify(one) : correctionWords(one)}\n`);

@@ -3,7 +3,7 @@ import { runtimeOf } from "../index.ts";
 import { localConfig } from "./local.ts";
 
 export async function replayRun(run: string, options: { config?: string; json?: boolean }): Promise<void> {
-  const resolved = await localConfig(options.config);
+  const resolved = await localConfig(options.config, true);
   const runtime = await runtimeOf(resolved, { passive: true });
   try {
     let turns = 0;

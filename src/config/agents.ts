@@ -16,7 +16,7 @@ import { checkSlots, instructed } from "./instructions.ts";
 import { levelsOf, PartCollector, type PartResolver, type ResolvedPart } from "./patterns.ts";
 import { checkedRoute } from "./route.ts";
 import { usedTier } from "./tiers.ts";
-import { exposedTools, type ToolGroups } from "./tool-groups.ts";
+import { exposedTools, MAX_TOOLS, type ToolGroups } from "./tool-groups.ts";
 
 /** 50 cents and 5 minutes are a bound for a run that nobody thought about. */
 export const defaultLimits: Limits = {
@@ -59,7 +59,7 @@ export type AgentParts = {
 /** `options` keeps what is no data: the zod schemas of input and output. */
 export type ResolvedAgent = {
   readonly spec: AgentSpec;
-  readonly options: Pick<AgentOptions, "input" | "output" | "validators" | "bounds">;
+  readonly options: Pick<AgentOptions, "input" | "output" | "validators" | "bounds" | "expose">;
   /** Of a pattern, and of an agent whose tools are agents. */
   readonly parts?: ReadonlyMap<string, ResolvedPart>;
 };
@@ -183,13 +183,17 @@ function specOf(options: AgentOptions, parts: AgentParts, collect: PartCollector
     ...(options.route && { route: checkedRoute(options, tiers) }),
     ...(options.anonymise && { anonymise: options.anonymise }),
     ...(options.sensitive && { sensitive: true }),
+    ...(options.expose && { expose: true }),
     ...(options.untrusted_input && { untrustedInput: true }),
     ...(options.priority === "batch" && { priority: "batch" }),
   };
 }
 
+/** Tools of an agent that says itself which of them a step shows. */
+const maxDeclared = 128;
+
 /** Groups first, then the agents that are tools. */
-function toolsOf({ name, tools = [] }: AgentOptions, parts: AgentParts, collect: PartCollector, path: string): AgentSpec["tools"] {
+function toolsOf({ name, tools = [], expose }: AgentOptions, parts: AgentParts, collect: PartCollector, path: string): AgentSpec["tools"] {
   const groups = tools.filter((tool) => typeof tool === "string");
   const agents = tools
     .filter((tool) => typeof tool !== "string")
@@ -199,7 +203,7 @@ function toolsOf({ name, tools = [] }: AgentOptions, parts: AgentParts, collect:
       const at = path === "" ? part.name : `${path}.${part.name}`;
       return { ...agentToolSpec(part.name, part.description, part.input), plan: collect.plan(part, at) };
     });
-  return exposedTools(name, groups, parts.tools, agents);
+  return exposedTools(name, groups, parts.tools, { agents, most: expose ? maxDeclared : MAX_TOOLS });
 }
 
 function tiersOf({ name, tiers }: AgentOptions, all: readonly TierSpec[]): readonly TierSpec[] {

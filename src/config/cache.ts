@@ -12,7 +12,7 @@ import type { Embedder } from "../embeddings/embedder.ts";
 import type { AgentSpec } from "../runtime/agent.ts";
 import type { Store } from "../stores/store.ts";
 import type { CheckedConfig, EmbedderSettings } from "./schema.ts";
-import { type Environment, readSecret } from "./secret.ts";
+import { type Environment, readSecret, type SecretSource } from "./secret.ts";
 import type { StorePlace } from "./store.ts";
 
 export type CacheSettings = {
@@ -48,18 +48,25 @@ export function cacheSettings(config: NonNullable<CheckedConfig["cache"]>, from:
     redisURL: from.redisURL,
     path: isInMemory ? undefined : join(from.data, "cache.db"),
     qdrant: from.qdrant,
-    embedder: () => embedderOf(config.embedder ?? "local", from),
+    embedder: () => embedderOf(config.embedder ?? "local", "cache.embedder", from),
     judge: config.judge,
   };
 }
 
-async function embedderOf(setting: Embedder | EmbedderSettings | "local", from: From): Promise<Embedder> {
-  if (setting === "local") return (await import("../embeddings/local.ts")).localEmbedder();
+/** `path` is that of the setting; `timeoutMs` is for one call. */
+export async function embedderOf(
+  setting: Embedder | EmbedderSettings | "local",
+  path: string,
+  from: SecretSource,
+  timeoutMs?: number,
+): Promise<Embedder> {
+  const timeout = timeoutMs === undefined ? {} : { timeoutMs };
+  if (setting === "local") return (await import("../embeddings/local.ts")).localEmbedder(timeout);
   if ("embed" in setting) return setting;
   const { openaiEmbedder } = await import("../embeddings/openai.ts");
-  const apiKey =
-    setting.api_key === undefined ? (from.env.OPENAI_API_KEY ?? "") : readSecret(setting.api_key, "cache.embedder.api_key", from);
+  const apiKey = setting.api_key === undefined ? (from.env.OPENAI_API_KEY ?? "") : readSecret(setting.api_key, `${path}.api_key`, from);
   return openaiEmbedder({
+    ...timeout,
     // Only OpenAI gets OpenAI's key without being told to.
     ...(apiKey && (setting.api_key !== undefined || setting.base_url === undefined) && { apiKey }),
     ...(setting.base_url !== undefined && { baseURL: setting.base_url }),

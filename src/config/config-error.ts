@@ -1,6 +1,6 @@
 /**
  * Words for what is wrong in a configuration: the key's path, the value, the way out.
- * Values under `providers`, `store` and of a webhook are never shown, since a key, a header or an address with its password may stand in any
+ * Values under `providers`, `store`, of a webhook and of how an MCP server is reached are never shown, since a key, a header or an address with its password may stand in any
  * place of them by mistake.
  */
 import { z } from "zod";
@@ -31,7 +31,7 @@ export function configError(source: string, error: z.ZodError, value: unknown, s
 function flat(issue: Issue, before: Path): { issue: Issue; path: Path }[] {
   const path = [...before, ...issue.path];
   if (issue.code !== "invalid_union") return [{ issue, path }];
-  const members = issue.errors.filter((issues) => issues.every(({ code }) => code !== "custom"));
+  const members = issue.errors.filter((issues) => issues.every(({ code, path }) => code !== "custom" || path.length > 0));
   const best = members.toSorted((a, b) => badness(a) - badness(b))[0];
   return best ? best.flatMap((inner) => flat(inner, path)) : [{ issue, path }];
 }
@@ -60,7 +60,10 @@ function sentence(issue: Issue, path: Path, value: unknown, known: unknown): str
 function say(value: unknown, path: Path): string {
   if (typeof value === "function") return "a function";
   if (
-    (path[0] === "providers" || path[0] === "store" || (path[0] === "alerts" && (path.length === 1 || path[1] === "webhook"))) &&
+    (path[0] === "providers" ||
+      path[0] === "store" ||
+      (path[0] === "mcp" && (path.length < 3 || ["args", "url", "headers"].includes(String(path[2])))) ||
+      (path[0] === "alerts" && (path.length === 1 || path[1] === "webhook"))) &&
     !(typeof value === "number" || typeof value === "boolean") &&
     !["preset", "wire", "schema"].includes(String(path.at(-1)))
   )

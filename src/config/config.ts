@@ -15,19 +15,22 @@ import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
 import type { Features } from "../runtime/features.ts";
 import { groupsIn, type Pattern } from "../runtime/pattern.ts";
+import type { OpenToolGroup, SourceContext, ToolSource } from "../runtime/tool-group.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
 import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
+import type { KnowledgeSource } from "./knowledge.ts";
 import { type Observation, observationOf } from "./observation.ts";
 import { createProvider, presetOf } from "./providers.ts";
 import { type ConfiguredRateLimits, providerLimitsOf, queueOf, rateLimitsOf } from "./rate-limits.ts";
-import { type CheckedConfig, type Config, configSchema } from "./schema.ts";
-import type { Environment, SecretSource } from "./secret.ts";
+import { type CheckedConfig, type Config, configSchema, type KnowledgeSettings } from "./schema.ts";
+import { type Environment, readSecret, type SecretSource } from "./secret.ts";
 import { type StorePlace, storeOf } from "./store.ts";
 import { type ConfiguredProvider, createTier, defaultTiers, offlineTier, servedPrices } from "./tiers.ts";
 import type { ToolGroups } from "./tool-groups.ts";
+import { type AnyGroup, closeGroups, openSources } from "./tool-groups.ts";
 
 export type { Config } from "./schema.ts";
 
@@ -50,6 +53,8 @@ export type ResolvedConfig = {
   readonly priceOf: PriceOf;
   readonly agents: readonly ResolvedAgent[];
   readonly tools: ToolGroups;
+  /** Those that are to be started and closed. */
+  readonly openGroups: readonly OpenToolGroup[];
   readonly budgets: BudgetLimits;
   readonly features: Features;
   readonly store: Store | StorePlace;
@@ -78,6 +83,8 @@ export type LoadOptions = {
   readonly path?: string;
   /** Machines beside `agent` and `single`, by name, with their revisions. */
   readonly machines?: AgentParts["machines"];
+  /** No tool will be used. */
+  readonly passive?: boolean;
 };
 
 const fileNames = [
@@ -87,6 +94,13 @@ const fileNames = [
   "escapement.config.mjs",
   "escapement.config.json",
 ];
+
+/** Finds, reads and checks; nothing is resolved or started. */
+export async function readSettings(options: Pick<LoadOptions, "cwd" | "env" | "path"> = {}): Promise<CheckedConfig> {
+  const { cwd = process.cwd(), env = process.env } = options;
+  const file = findFile(cwd, options.path || env.ESCAPEMENT_CONFIG);
+  return file === undefined ? {} : check(await readConfig(file), file);
+}
 
 /** Finds, reads, checks and resolves. Throws `invalid_request` that names the file, the key, the value and the way out. */
 export async function loadConfig(options: LoadOptions = {}): Promise<ResolvedConfig> {
@@ -105,16 +119,31 @@ export async function resolveConfig(
   const { cwd = process.cwd(), env = process.env, source = "configuration" } = options;
   const config = check(value, source);
   const secrets = new Set<string>();
+  const data = resolve(cwd, serverOf(env).data);
+  const from = { cwd, env, secrets, data, store: storeOf(config, { cwd, env, data }) };
+  const groups = await openSources(await toolGroups(config, from), sourceContext(from, options.passive));
+  try {
+    return await resolveWith(config, groups, from, options.machines);
+  } catch (error) {
+    await closeGroups(Object.values(groups));
+    throw error;
+  }
+}
+
+async function resolveWith(
+  config: CheckedConfig,
+  groups: { readonly [group: string]: AnyGroup },
+  { cwd, env, secrets, data, store }: Required<KnowledgeSource>,
+  machines: LoadOptions["machines"],
+): Promise<Omit<ResolvedConfig, "file">> {
   const providers = await configuredProviders(config, { cwd, env, secrets });
-  const tools = await toolGroups(config);
   const offline = providers.size === 0;
   const script = offlineOf(config);
   if (offline && config.offline) for (const name of providersIn(config)) providers.set(name, await played(name, script));
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
   const rateLimits = rateLimitsOf(config);
-  const data = resolve(cwd, server.data);
-  const store = storeOf(config, { cwd, env, data });
+  const tools = Object.fromEntries(Object.entries(groups).map(([name, group]) => [name, "tools" in group ? group.tools : group]));
   return {
     offline,
     script,
@@ -125,10 +154,11 @@ export async function resolveConfig(
     agents: resolveAgents((config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents, {
       tiers,
       tools,
-      machines: { ...(await ownMachines()), ...options.machines },
+      machines: { ...(await ownMachines()), ...machines },
       ...(config.limits && { limits: config.limits }),
     }),
     tools,
+    openGroups: Object.values(groups).flatMap((group) => ("tools" in group ? [group] : [])),
     budgets: budgetsOf(config),
     features: config.features ?? {},
     store,
@@ -254,17 +284,34 @@ function tiersOf(config: CheckedConfig, providers: ReadonlyMap<string, Configure
   return offline ? [offlineTier] : defaultTiers(providers, prices);
 }
 
-/** Our groups, and those of the file, which may replace them. Ours are loaded when an agent asks for them. */
-async function toolGroups(config: CheckedConfig): Promise<ToolGroups> {
-  const own = config.tools ?? {};
+/** What a source of tools may use of the configuration. */
+export const sourceContext = (from: SecretSource, isPassive = false): SourceContext => ({
+  cwd: from.cwd,
+  env: from.env,
+  isPassive,
+  secret: (value, path) => readSecret(value, path, from),
+});
+
+/** Our groups, and those of the file, which may replace them. Ours, and sources such as MCP servers, are there when an agent asks for them. */
+async function toolGroups(config: CheckedConfig, from: KnowledgeSource): Promise<{ readonly [group: string]: AnyGroup | ToolSource }> {
+  const { knowledge, ...groups } = config.tools ?? {};
+  const own = { ...(config.mcp && (await import("./mcp.ts")).mcpGroups(config.mcp, groups)), ...groups };
   const agents = (config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
   const wanted = new Set(agents.flatMap(groupsIn));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
-    ...own,
+    ...(wanted.has("people") && !Object.hasOwn(own, "people") && { people: (await import("../../tools/people/index.ts")).people }),
+    ...(knowledge && {
+      knowledge: Array.isArray(knowledge) || "start" in knowledge || "open" in knowledge ? knowledge : await knowledgeOf(knowledge, from),
+    }),
+    ...Object.fromEntries(Object.entries(own).filter(([name, group]) => !("open" in group) || wanted.has(name))),
   };
 }
+
+/** The tool group `knowledge` of its settings; its code is loaded by those alone who have it. */
+const knowledgeOf = async (settings: KnowledgeSettings, from: KnowledgeSource): Promise<OpenToolGroup> =>
+  (await import("./knowledge.ts")).knowledgeGroup(settings, from);
 
 /** Revisions as the runtime names them. Loaded here so that reading a type of this file loads no machine. */
 async function ownMachines(): Promise<AgentParts["machines"]> {

@@ -4,10 +4,8 @@
  *  1. A part's name is its path in the tree (`draft`, `drafts.first`): the same agent at two places is two parts.
  *  2. Templates, names and defaults are checked here: a machine finds nothing wrong with a plan.
  */
-import type { FanOutPlan, LeafPlan, Plan, PlanKind, Stage } from "../../machines/patterns/plan.ts";
-import { slotName } from "../../machines/patterns/plan.ts";
+import { type FanOutPlan, type LeafPlan, type Plan, type Stage, slotName } from "../../machines/patterns/plan.ts";
 import { EscapementError } from "../protocol/errors.ts";
-import type { LimitsInput } from "../protocol/limits.ts";
 import { slotsOf } from "../protocol/template.ts";
 import type { Agent, AgentOptions, AgentSpec, TierSpec } from "../runtime/agent.ts";
 import { agentInput } from "../runtime/machine-input.ts";
@@ -29,7 +27,7 @@ export class PartCollector {
     this.resolver = resolver;
   }
 
-  /** `path`: of the part among its root's; empty for the root. `slots`: names of templates above. */
+  /** `path`: of the part among its root's; empty for the root. */
   plan(part: Part, path: string, name: string = part.name): Plan {
     if (!isPattern(part)) return this.leaf(part, path === "" ? name : path, name);
     switch (part.kind) {
@@ -211,9 +209,6 @@ export function levelsOf(plan: Plan): number {
       return 0;
   }
 }
-
-export type PatternLimits = { readonly limits?: LimitsInput };
-export type { PlanKind };
 
 const refused = (name: string, path: string, why: string): EscapementError =>
   new EscapementError("invalid_request", `pattern "${name}" ${why}`, { details: { path } });

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { ShadowJudge } from "../cache/shadow.ts";
 import type { Embedder } from "../embeddings/embedder.ts";
+import type { Reranker } from "../knowledge/reranker.ts";
 import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
 import { limitsSchema } from "../protocol/limits.ts";
@@ -12,6 +13,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions } from "../runtime/agent.ts";
 import { isPatternKind, type Pattern } from "../runtime/pattern.ts";
 import type { Tool } from "../runtime/tool.ts";
+import type { OpenToolGroup, ToolSource } from "../runtime/tool-group.ts";
 import type { Validator } from "../runtime/validator.ts";
 import type { Store } from "../stores/store.ts";
 import { secretSchema } from "./secret.ts";
@@ -158,6 +160,7 @@ const agentSettings = z.strictObject({
   instructions: instructions.optional(),
   tiers: z.array(z.string().or(tierUse)).min(1).optional(),
   tools: z.array(z.union([z.string(), z.lazy(() => part)])).optional(),
+  expose: z.custom<AgentOptions["expose"]>((value) => typeof value === "function", "a function").optional(),
   input: zodType.optional(),
   output: zodType.optional(),
   limits: limitsSchema.optional(),
@@ -314,6 +317,33 @@ const embedderSettings = z.strictObject({
 });
 export type EmbedderSettings = z.infer<typeof embedderSettings>;
 
+const embedder = z
+  .custom<Embedder>((value) => hasMethods(value, "embed", "close"))
+  .or(z.literal("local"))
+  .or(embedderSettings);
+
+const toolGroup = z
+  .array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))
+  .or(z.custom<OpenToolGroup>((value) => hasMethods(value, "start", "close"), "a tool group"))
+  .or(z.custom<ToolSource>((value) => hasMethods(value, "open"), "a tool group"));
+
+/** The folder that `search_knowledge` searches: see docs/knowledge.md. */
+const knowledgeSettings = z.strictObject({
+  folder: z.string().min(1),
+  about: z.string().min(1).max(500).optional(),
+  embedder: embedder.optional(),
+  /** Settings are those of Cohere's API. */
+  rerank: z
+    .custom<Reranker>((value) => hasMethods(value, "rerank"))
+    .or(z.literal("local"))
+    .or(z.literal(false))
+    .or(z.strictObject({ model: z.string().min(1).optional(), base_url: z.string().optional(), api_key: secretSchema.optional() }))
+    .optional(),
+  chunk: z.strictObject({ tokens: z.int().min(32).max(4_096).optional(), overlap: z.number().min(0).max(0.5).optional() }).optional(),
+  base_url: z.string().min(1).optional(),
+});
+export type KnowledgeSettings = z.infer<typeof knowledgeSettings>;
+
 /** What callers may do a minute; what is left out has no limit. */
 const plan = z.strictObject({
   requests_per_minute: positive.optional(),
@@ -348,11 +378,38 @@ const alertSettings = z.strictObject({
     .optional(),
 });
 
+/** A program, or an address; what the keys mean is said in tools/mcp. */
+const mcpSettings = z.strictObject({
+  command: z.string().min(1).optional(),
+  args: z.array(z.string()).optional(),
+  /** Names of variables that it gets of our environment. */
+  env: z.array(z.string().min(1)).optional(),
+  cwd: z.string().min(1).optional(),
+  url: z.string().optional(),
+  headers: z.record(z.string(), secretSchema).optional(),
+  tools: z.array(z.string().min(1)).min(1).optional(),
+  pin: z.record(z.string(), z.string()).optional(),
+  class: z.record(z.string(), z.enum(["pure", "idempotent", "once"])).optional(),
+  approval: z.array(z.string().min(1)).optional(),
+  trust_annotations: z.boolean().optional(),
+  protocol: z.enum(["auto", "legacy"]).optional(),
+  timeout_ms: positive.optional(),
+  connect_ms: positive.optional(),
+  result_bytes: positive.optional(),
+  lock_file: z.string().min(1).optional(),
+});
+export type McpSettings = z.infer<typeof mcpSettings>;
+
 export const configSchema = z.strictObject({
   providers: z.record(name, z.custom<Provider>((value) => hasMethods(value, "stream", "close")).or(providerSettings)).optional(),
   tiers: z.record(name, tierSettings).optional(),
   agents: z.array(part).optional(),
-  tools: z.record(name, z.array(z.custom<Tool>((value) => hasMethods(value, "parse", "run"), "a tool, made by tool()"))).optional(),
+  tools: z
+    .object({ knowledge: knowledgeSettings.or(toolGroup).optional() })
+    .catchall(toolGroup)
+    .optional(),
+  /** MCP servers, each a tool group of its name. */
+  mcp: z.record(z.string(), mcpSettings).optional(),
   limits: limitsSchema.extend({ max_depth: positive.optional() }).optional(),
   budgets: z
     .strictObject({
@@ -400,11 +457,7 @@ export const configSchema = z.strictObject({
       memory_bytes: positive.optional(),
       file_bytes: positive.optional(),
       redis_timeout_ms: positive.optional(),
-      embedder: z
-        .custom<Embedder>((value) => hasMethods(value, "embed", "close"))
-        .or(z.literal("local"))
-        .or(embedderSettings)
-        .optional(),
+      embedder: embedder.optional(),
       judge: z.custom<ShadowJudge>((value) => typeof value === "function", "a function").optional(),
     })
     .optional(),
@@ -465,5 +518,7 @@ export type CheckedConfig = z.infer<typeof configSchema>;
 export type Config = Omit<z.input<typeof configSchema>, "agents" | "tools" | "tiers"> & {
   readonly tiers?: { readonly [name: string]: Omit<TierSettings, "parameters"> & { readonly parameters?: { [key: string]: Json } } };
   readonly agents?: readonly (AgentOptions | Pattern)[];
-  readonly tools?: { readonly [group: string]: readonly Tool[] };
+  readonly tools?: {
+    readonly [group: string]: readonly Tool[] | OpenToolGroup | ToolSource | z.input<typeof knowledgeSettings> | undefined;
+  };
 };

@@ -5,11 +5,36 @@
 import { EscapementError } from "../protocol/errors.ts";
 import type { AgentToolSpec } from "../runtime/agent.ts";
 import type { Tool } from "../runtime/tool.ts";
+import type { OpenToolGroup, SourceContext, ToolSource } from "../runtime/tool-group.ts";
 
 /** With more than this a model picks the wrong one too often, and each costs input tokens in every step. */
 export const MAX_TOOLS = 10;
 
+/** Agents that are tools, and how many tools there may be in all. */
+type Exposure = { readonly agents?: readonly AgentToolSpec[]; readonly most?: number };
+
 export type ToolGroups = { readonly [group: string]: readonly Tool[] };
+
+export type AnyGroup = readonly Tool[] | OpenToolGroup;
+
+/** Opens those that are sources, one after the other: they may share a file. All are closed when one fails. */
+export async function openSources(
+  groups: { readonly [group: string]: AnyGroup | ToolSource },
+  from: SourceContext,
+): Promise<{ readonly [group: string]: AnyGroup }> {
+  const opened = new Map<string, AnyGroup>();
+  try {
+    for (const [name, group] of Object.entries(groups)) opened.set(name, "open" in group ? await group.open(from) : group);
+    return Object.fromEntries(opened);
+  } catch (error) {
+    await closeGroups([...opened.values(), ...Object.values(groups)]);
+    throw error;
+  }
+}
+
+export async function closeGroups(groups: Iterable<AnyGroup | ToolSource>): Promise<void> {
+  await Promise.all([...new Set(groups)].map((group) => ("close" in group ? group.close() : undefined)));
+}
 
 /**
  * The tools of an agent's groups, in their order. Throws `invalid_request`: unknown group (names those there are), more than
@@ -19,9 +44,12 @@ export function exposedTools(
   agent: string,
   names: readonly string[],
   groups: ToolGroups,
-  agents: readonly AgentToolSpec[] = [],
+  { agents = [], most = MAX_TOOLS }: Exposure = {},
 ): AgentToolSpec[] {
   const tools: AgentToolSpec[] = [];
+  const compensations = new Set(
+    Object.entries(groups).flatMap(([group, of]) => (names.includes(group) ? of.flatMap(({ compensation }) => compensation ?? []) : [])),
+  );
   const seen = new Map<string, { readonly name: string; readonly group: string }>();
   for (const group of new Set(names)) {
     const members = Object.hasOwn(groups, group) ? groups[group] : undefined;
@@ -47,6 +75,9 @@ export function exposedTools(
         approval: tool.approval,
         ...(tool.untrusted && { untrusted: true }),
         ...(tool.consequential && { consequential: true }),
+        ...(tool.compensation !== undefined && { compensation: tool.compensation }),
+        ...(tool.isQuestion && { isQuestion: true }),
+        ...(compensations.has(tool.name) && { isHidden: true }),
       });
     }
   }
@@ -57,16 +88,24 @@ export function exposedTools(
     seen.set(tool.name.toLowerCase(), { name: tool.name, group: tool.group });
     tools.push(tool);
   }
-  if (tools.length > MAX_TOOLS) {
+  const shown = tools.filter(({ isHidden }) => !isHidden);
+  checkCompensations(agent, tools);
+  if (shown.length > most) {
     const sizes = [...new Set(tools.map(({ group }) => group))]
       .map((group) => `${group} (${tools.filter((tool) => tool.group === group).length})`)
       .join(", ");
     throw refused(
-      `agent "${agent}" has ${tools.length} tools, at most ${MAX_TOOLS} may be shown to a model: ${sizes}. ` +
+      `agent "${agent}" has ${shown.length} tools, at most ${most} may be shown to a model: ${sizes}. ` +
         "Split them into smaller groups and several agents, and put a router before them that picks the agent whose tools fit",
     );
   }
   return tools;
+}
+
+function checkCompensations(agent: string, tools: readonly AgentToolSpec[]): void {
+  for (const { name, compensation } of tools)
+    if (compensation !== undefined && !tools.some((tool) => tool.name === compensation))
+      throw refused(`agent "${agent}": the tool "${name}" is taken back by "${compensation}", which is not in its groups; add it there`);
 }
 
 const refused = (message: string): EscapementError => new EscapementError("invalid_request", message, { details: { path: "tools" } });

@@ -94,6 +94,7 @@ const words: { readonly [kind in WorkKind]: string } = {
   remember: "the caches to keep it",
   delegate: "leave to go on in a machine",
   split: "the text in chunks",
+  expose: "the tools to show",
 };
 
 function actionText(action: unknown): string {

@@ -11,6 +11,7 @@ import type { Prompt, PromptRef } from "../prompts/prompt.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import { type Limits, type LimitsInput, limitsSchema } from "../protocol/limits.ts";
+import type { Message } from "../protocol/messages.ts";
 import type { Timeouts } from "../providers/provider.ts";
 import type { Rule } from "../routing/rules.ts";
 import type { Part } from "./pattern.ts";
@@ -49,6 +50,15 @@ export type AgentOptions = {
   readonly tiers?: readonly (string | TierUse)[];
   /** Names of tool groups, and agents or patterns that it may use as tools. Together at most 10 tools. */
   readonly tools?: readonly (string | Part)[];
+  /**
+   * Which of them a step shows, by name: at most 10. It is asked before each step and what it says is recorded; with it an agent may
+   * have more than 10 tools in all.
+   */
+  readonly expose?: (step: {
+    readonly step: number;
+    readonly tools: readonly string[];
+    readonly messages: readonly Message[];
+  }) => readonly string[];
   readonly input?: z.ZodType;
   /** The answer must be an object of this schema. */
   readonly output?: z.ZodType;
@@ -185,6 +195,10 @@ export type AgentToolSpec = {
   readonly approval: boolean;
   readonly untrusted?: true;
   readonly consequential?: true;
+  readonly compensation?: string;
+  readonly isQuestion?: true;
+  /** It only takes back what another one has done: models do not see it. */
+  readonly isHidden?: true;
   /** It is an agent or a pattern, which is run by the same run. */
   readonly plan?: Plan | undefined;
 };
@@ -259,6 +273,8 @@ export type AgentSpec = {
   readonly route?: Route;
   readonly sensitive?: true;
   readonly untrustedInput?: true;
+  /** Its author's function says which tools a step shows. */
+  readonly expose?: true;
   readonly anonymise?: { readonly names: readonly string[] };
   readonly priority?: "batch";
   /** Of a pattern: what it is made of. */

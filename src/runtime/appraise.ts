@@ -46,6 +46,9 @@ export function appraise(
   };
 }
 
+/** The ceiling of exposure (FEATURES E2), as at definition (config/tool-groups.ts). */
+export const maxShown = 10;
+
 /** A tool that the agent does not show is refused here, before any dispatch (FAULTS P36). */
 function toolProblem(use: ToolInput, tool: Tool | undefined, spec: AgentSpec, shown: readonly string[] | undefined): ErrorBody | null {
   if (!tool) {
@@ -58,6 +61,8 @@ function toolProblem(use: ToolInput, tool: Tool | undefined, spec: AgentSpec, sh
 
 function callProblem(input: CallInput, spec: AgentSpec, sensitive: boolean, providers: ReadonlyMap<string, Provider>): ErrorBody | null {
   if (input.cached) return null;
+  if ((input.tools?.length ?? 0) > maxShown)
+    return errorBody("tool_denied", `a call may show ${maxShown} tools, this one shows ${input.tools?.length}; let \`expose\` name fewer`);
   const tier = tierOf(spec, input.tier);
   const there = tier ? routesOf(tier).filter(({ provider }) => providers.has(provider)) : [];
   // The interpreter answers for a provider that this process does not have: another one may.

@@ -5,14 +5,15 @@
 import * as Cause from "effect/Cause";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
-import type { SplitInput } from "../../machines/work.ts";
+import type { ExposeInput, SplitInput } from "../../machines/work.ts";
 import type { Answers } from "../cache/answers.ts";
 import type { Limited } from "../limits/rate-limits.ts";
 import { countText, loadTokenizer } from "../money/tokens.ts";
 import { type ErrorCode, EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Redaction } from "../safety/redaction.ts";
-import type { AgentSpec } from "./agent.ts";
+import type { AgentOptions, AgentSpec } from "./agent.ts";
+import { maxShown } from "./appraise.ts";
 import type { CallDeps } from "./call.ts";
 import { callOf } from "./hedged-call.ts";
 import type { Account, Ask } from "./run.ts";
@@ -62,7 +63,11 @@ export interface Interpreter {
 
 /** Performs work for real. Each piece is an Effect on a fiber of its own; a stop interrupts it. */
 export function createInterpreter(
-  deps: CallDeps & { readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined; readonly cache?: Answers | undefined },
+  deps: CallDeps & {
+    readonly toolOf: (spec: AgentSpec, name: string) => Tool | undefined;
+    readonly exposeOf: (spec: AgentSpec) => AgentOptions["expose"];
+    readonly cache?: Answers | undefined;
+  },
 ): Interpreter {
   const { cache } = deps;
   return {
@@ -90,6 +95,7 @@ export function createInterpreter(
         );
       }
       const { ask } = work;
+      if (ask.kind === "expose") return free(exposed(work.spec, ask.input, deps.exposeOf(work.spec)), report);
       if (ask.kind === "split") return free(split(ask.input), report);
       if (ask.kind === "lookup") {
         const found = Effect.promise(async () => (cache ? await cache.lookup(work, ask.input) : { hit: null }));
@@ -103,6 +109,24 @@ export function createInterpreter(
     },
   };
 }
+
+/** What the author's function says, held against what there is. */
+const exposed = (spec: AgentSpec, { step, tools, messages }: ExposeInput, expose: AgentOptions["expose"]): Effect.Effect<Outcome> =>
+  Effect.sync(() => {
+    if (!expose)
+      return failure("internal", `agent "${spec.name}" says by a function which tools it shows, and this process does not have it`);
+    try {
+      const named = [...new Set(expose({ step, tools, messages }))];
+      const unknown = named.filter((name) => !tools.includes(name));
+      if (unknown.length > 0)
+        return failure("internal", `expose() of agent "${spec.name}" names "${unknown[0]}", which is not among its tools`);
+      if (named.length > maxShown)
+        return failure("internal", `expose() of agent "${spec.name}" names ${named.length} tools, at most ${maxShown} may be shown`);
+      return { ok: true, value: { tools: named } };
+    } catch (error) {
+      return failure("internal", `expose() of agent "${spec.name}" failed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  });
 
 /** By the vocabulary of OpenAI's models, with the margin of the others. */
 const split = ({ text, tokens, overlap }: SplitInput): Effect.Effect<Outcome> =>

@@ -24,6 +24,7 @@ export const agentInput = (spec: AgentSpec, maxSteps: number, part?: string): Om
   ...(part !== undefined && { part }),
   ...(spec.outputSchema !== undefined && { structured: true }),
   tools: spec.tools.map((tool) => ({ name: tool.name, ...toolPolicy(spec, tool) })),
+  ...(spec.expose && { expose: true }),
   parallelTools: spec.parallelTools,
   ...(spec.supervision && { supervision: spec.supervision }),
 });
@@ -95,9 +96,16 @@ export function routingInput(
 /** What a machine must know of a tool: tools alike in this have the same paths. */
 export function toolPolicy(
   { supervision }: AgentSpec,
-  { approval, class: kind, plan }: AgentToolSpec,
-): { readonly approval: boolean; readonly repeatable?: boolean; readonly plan?: Plan } {
-  return { approval, ...(plan && { plan }), ...(supervision?.tool === "restart" && kind !== "once" && { repeatable: true }) };
+  { approval, class: kind, plan, isQuestion, compensation, isHidden }: AgentToolSpec,
+): Omit<AgentInput["tools"][number], "name"> {
+  return {
+    approval,
+    ...(plan && { plan }),
+    ...(isQuestion && { isQuestion }),
+    ...(compensation !== undefined && { compensation }),
+    ...(isHidden && { isHidden }),
+    ...(supervision?.tool === "restart" && kind !== "once" && { repeatable: true }),
+  };
 }
 
 /** A string or `{messages}` is a conversation; any other input is shown to the model as JSON. */

@@ -1,7 +1,6 @@
 /** The agents that a run's work is made for: of a pattern its parts, else the agent itself. */
 import type { WorkInputs, WorkKind } from "../../machines/work.ts";
-import type { AgentSpec, TierSpec } from "./agent.ts";
-import { tiersOf } from "./agent.ts";
+import { type AgentSpec, type TierSpec, tiersOf } from "./agent.ts";
 
 /** Whose work it is. A part that the definition does not have (a machine of somebody's own named it) is the run's own agent. */
 export function partOf(spec: AgentSpec, input: WorkInputs[WorkKind]): AgentSpec {

@@ -248,7 +248,13 @@ export class LiveRun {
     const path = this.path(self);
     const { call } = input as { readonly call?: string };
     const isUse = kind === "tool" || kind === "delegate";
-    const appraised = this.appraise(kind, input, isUse && call !== undefined ? (this.shown.get(call) ?? undefined) : undefined);
+    const appraised = this.appraise(
+      kind,
+      input,
+      isUse && call !== undefined && !(input as { readonly isCompensation?: boolean }).isCompensation
+        ? (this.shown.get(call) ?? undefined)
+        : undefined,
+    );
     const { tools } = input as { readonly tools?: readonly string[] };
     if (kind === "call" && tools && tools.length > 0) this.shown.set(callId(this.nextOrdinal), tools);
     // A machine invokes each kind with the input that machines/work.ts declares for it.
@@ -341,6 +347,7 @@ export class LiveRun {
       ...(ask.kind === "sleep" && ask.input.restart && { isRestart: true }),
       ...(ask.calls !== undefined && { calls: ask.calls }),
       ...(ask.use && { use: ask.use }),
+      ...((ask.kind === "tool" || ask.kind === "delegate") && ask.input.isCompensation && { isCompensation: true }),
       ...(problem && { problem }),
     };
     this.denials = [];

@@ -95,7 +95,7 @@ export type ReplayedTurn = {
 };
 
 /** `options`: what of a definition is no data. */
-type Code = Pick<AgentOptions, "input" | "output" | "validators" | "bounds">;
+type Code = Pick<AgentOptions, "input" | "output" | "validators" | "bounds" | "expose">;
 export type DefinedAgent = {
   readonly spec: AgentSpec;
   readonly options: Code;
@@ -285,6 +285,7 @@ export class Runtime implements Runs {
           validatorsOf: (spec) => this.validators(spec),
           clock,
           toolOf,
+          exposeOf: (spec) => this.code.get(definitionOf(spec))?.expose,
           ...(options.priceOf && { priceOf: options.priceOf }),
           cache: options.cache,
           record: options.record,

@@ -49,8 +49,8 @@ export function performTool(tool: Tool, work: Work, input: Json, report: Reporte
           }
         },
         onFailure: (error): Outcome =>
-          // Whether a `once` tool that ran out of time took effect is not known.
-          error instanceof EscapementError && error.code === "timeout" && tool.class === "once"
+          // Whether a `once` tool took effect is not known when it ran out of time, or says so itself.
+          error instanceof EscapementError && (error.code === "timeout" || error.code === "tool_unknown") && tool.class === "once"
             ? failed({ code: "tool_unknown", message: error.message, retryable: false })
             : failed({ code: "tool_failed", message: error instanceof Error ? error.message : sentence(error), retryable: false }),
       }),

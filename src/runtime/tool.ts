@@ -34,6 +34,11 @@ export type ToolOptions<Input extends z.ZodType> = {
   readonly untrusted?: boolean;
   /** It changes something outside: after anything untrusted was read it needs a person's yes. All but `pure` tools, by default. */
   readonly consequential?: boolean;
+  /**
+   * The name of a tool of the same agent that takes this one's doing back: it gets `{ input, output }` of it when the agent ends without an
+   * answer. A tool that is only that is not shown to the model.
+   */
+  readonly compensation?: string;
   /** Milliseconds; 30,000. */
   readonly timeoutMs?: number;
   /** UTF-8 bytes of the result that the model gets; 32 KiB. What is cut is said to the model. */
@@ -48,6 +53,9 @@ export type Tool = {
   readonly approval: boolean;
   readonly untrusted: boolean;
   readonly consequential: boolean;
+  readonly compensation?: string;
+  /** A person answers it: see tools/people. */
+  readonly isQuestion?: true;
   readonly timeoutMs: number;
   readonly resultBytes: number;
   /** JSON Schema of the input, as the model gets it. */
@@ -67,6 +75,7 @@ export function tool<Input extends z.ZodType>(options: ToolOptions<Input>): Tool
     class: options.class,
     approval: options.approval ?? false,
     untrusted: options.untrusted ?? false,
+    ...(options.compensation !== undefined && { compensation: options.compensation }),
     consequential: options.consequential ?? options.class !== "pure",
     timeoutMs: options.timeoutMs ?? 30_000,
     resultBytes: options.resultBytes ?? 32 * 1024,

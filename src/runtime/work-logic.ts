@@ -6,7 +6,7 @@
  * found through the actor's system.
  */
 import type { ActorLogic, ActorRefFrom, AnyActorRef, AnyStateMachine, Snapshot } from "xstate";
-import { ask, call, delegate, lookup, remember, sleep, split, tool, type WorkError, type WorkKind } from "../../machines/work.ts";
+import { ask, call, delegate, expose, lookup, remember, sleep, split, tool, type WorkError, type WorkKind } from "../../machines/work.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 
@@ -64,6 +64,7 @@ const provided = new Map<unknown, unknown>([
   [lookup, logicOf("lookup")],
   [remember, logicOf("remember")],
   [split, logicOf("split")],
+  [expose, logicOf("expose")],
 ]);
 
 /** The machine with its work, and that of the machines it invokes, provided. The same machine gives the same result. */

@@ -87,6 +87,17 @@ describe.each(backings)("$name", ({ pair }) => {
     expect(await left()).toEqual([]);
   });
 
+  test("a purge of a tag without a tenant takes every tenant's", async () => {
+    const [one, other] = await pair();
+    const mark = await one.mark();
+    await one.put(entry("a", { keepUntil, tags: ["doc:x"] }), mark);
+    await one.put(entry("b", { keepUntil, tags: ["doc:y"] }), mark);
+    await one.put(entry("c", { keepUntil, tags: ["doc:x"], tenant: "umbrella" }), mark);
+    await until("the write", async () => (await other.get("c")) !== null);
+    expect(await other.purge({ tag: "doc:x" })).toBe(2);
+    expect([await one.get("a"), (await one.get("b"))?.id, await one.get("c")]).toEqual([null, "b", null]);
+  });
+
   test("what was begun before a purge is not kept after it", async () => {
     const [one, other] = await pair();
     const mark = await one.mark();

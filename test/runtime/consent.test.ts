@@ -245,3 +245,93 @@ describe("tools that are not shown", () => {
     );
   });
 });
+
+describe("tools a step shows", () => {
+  test("by a function, asked before each step; more than 10 or unknown ones end the run with a sentence", async () => {
+    const many = Array.from({ length: 14 }, (_, i) =>
+      tool({ name: `t${i}`, description: "?", input: z.object({}), class: "pure", run: () => i }),
+    );
+    const shown: (string[] | undefined)[] = [];
+    const { runtime } = await world(
+      (request) => {
+        shown.push(chat(request).tools?.map(({ function: { name } }) => name));
+        return results(request).length === 0 ? use("t3") : results(request).length === 1 ? use("t9") : { text: "done" };
+      },
+      {
+        agents: [
+          agent({ name: "picky", tools: ["many"], expose: ({ step }) => (step === 1 ? ["t3"] : ["t1", "t2"]) }),
+          agent({ name: "greedy", tools: ["many"], expose: ({ tools }) => tools }),
+          agent({ name: "wrong", tools: ["many"], expose: () => ["nope"] }),
+        ],
+        tools: { many },
+      },
+    );
+    const { run, events } = await play(runtime, { agent: "picky", input: "?" }, () => false);
+    expect(await run.result()).toMatchObject({ status: "done", output: "done" });
+    expect(shown).toEqual([["t3"], ["t1", "t2"], ["t1", "t2"]]);
+    // t9 is one of its tools, and was not shown.
+    expect(events.filter(({ type }) => type === "tool.refused")).toMatchObject([{ tool: "t9", error: { code: "tool_not_found" } }]);
+    for (const [name, sentence] of [
+      ["greedy", /names 14 tools, at most 10/],
+      ["wrong", /names "nope"/],
+    ] as const)
+      expect((await (await play(runtime, { agent: name, input: "?" }, () => false)).run.result()).error?.message).toMatch(sentence);
+  });
+});
+
+describe("what tools have done", () => {
+  test("is taken back in reverse when the agent ends without an answer, with what it was and what came of it", async () => {
+    const undone: Json[] = [];
+    const book = tool({
+      name: "book",
+      description: "Books.",
+      input: z.object({ what: z.string() }),
+      class: "once",
+      compensation: "unbook",
+      run: ({ what }) => `id of ${what}`,
+    });
+    const unbook = tool({
+      name: "unbook",
+      description: "Takes a booking back.",
+      input: z.object({ input: z.object({ what: z.string() }), output: z.string() }),
+      class: "idempotent",
+      run: (given) => {
+        undone.push(given as Json);
+      },
+    });
+    const { runtime, provider } = await world(
+      (request) => {
+        const said = results(request).length;
+        return said === 0 ? use("book", { what: "flight" }) : said === 1 ? use("book", { what: "hotel" }) : { text: "" };
+      },
+      {
+        agents: [agent({ name: "travel", tools: ["trips"], retries: 0, limits: { max_tool_calls: 2 } })],
+        tools: { trips: [book, unbook] },
+      },
+    );
+    const { run } = await play(runtime, { agent: "travel", input: "?" }, () => true);
+    expect(await run.result()).toMatchObject({ status: "failed", error: { code: "empty" } });
+    expect(undone).toEqual([
+      { input: { what: "hotel" }, output: "id of hotel" },
+      { input: { what: "flight" }, output: "id of flight" },
+    ]);
+    expect(chat(provider.book.entries[0]?.request as FaultRequest).tools?.map(({ function: { name } }) => name)).toEqual(["book"]);
+  });
+});
+
+describe("a question to a person", () => {
+  test("is a tool: the run waits, and the answer is its result", async () => {
+    const { runtime } = await world(
+      (request) =>
+        results(request).length === 0 ? use("ask_person", { question: "Which colour?" }) : { text: `it is ${results(request)[0]}` },
+      { agents: [agent({ name: "asks", tools: ["people"] })] },
+    );
+    const run = await runtime.start({ agent: "asks", input: "Paint it." });
+    for await (const event of run)
+      if (event.type === "input.requested") {
+        expect(event).toMatchObject({ kind: "question", message: "Which colour?" });
+        await run.answer({ id: event.id, value: "blue" });
+      }
+    expect(await run.result()).toMatchObject({ status: "done", output: "it is blue", tool_calls: 1 });
+  });
+});
