@@ -27,6 +27,11 @@ const studies = [
     agent: "pipeline",
     says: /^done: "Loose leaf tea: three numbers are enough", 6 calls, [\d.]+ micro-dollars$/m,
   },
+  {
+    name: "support-chatbot",
+    agent: "support",
+    says: /\(cached\), 0 \+ 0 tokens, 0 micro-dollars\ndone by cheap: Delivery is free from 60 euros\./,
+  },
 ];
 
 describe.each(studies)("$name", ({ name, agent, says }) => {
