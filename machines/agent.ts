@@ -39,6 +39,8 @@ export type AgentInput = RequestPolicy & {
     readonly isQuestion?: boolean;
     /** The tool that takes back what this one has done. */
     readonly compensation?: string;
+    /** It changes something: the supervisor may want a yes for it. */
+    readonly mayNeedYes?: boolean;
     /** No model sees it: it only takes back. */
     readonly isHidden?: boolean;
   }[];
@@ -157,6 +159,7 @@ export const agentMachine = setup({
           input: { input, output },
           call,
           needsApproval: context.input.tools.find((tool) => tool.name === name)?.approval ?? false,
+          mayNeedYes: true,
           isCompensation: true,
           ...(context.input.part !== undefined && { part: context.input.part }),
         },
@@ -201,6 +204,7 @@ export const agentMachine = setup({
           repeatable,
           plan,
           isQuestion,
+          mayNeedYes,
           compensation,
         } = context.input.tools.find((tool) => tool.name === use.name) ?? {};
         enqueue.spawnChild("tool", {
@@ -212,6 +216,7 @@ export const agentMachine = setup({
             ...(context.input.part !== undefined && { part: context.input.part }),
             ...(plan && { plan }),
             ...(isQuestion && { isQuestion }),
+            ...(mayNeedYes && { mayNeedYes }),
             ...(compensation !== undefined && { keepsOutput: true }),
             ...(repeatable && { restarts: context.input.supervision?.max_restarts }),
           },
@@ -395,8 +400,11 @@ export const agentMachine = setup({
     },
     compensating: {
       entry: "startUndo",
-      exit: ["stopUndo", "nextUndo"],
-      on: { "xstate.done.actor.*": "undoing", "xstate.error.actor.*": "undoing" },
+      exit: "stopUndo",
+      on: {
+        "xstate.done.actor.*": { target: "undoing", actions: "nextUndo" },
+        "xstate.error.actor.*": { target: "undoing", actions: "nextUndo" },
+      },
     },
     done: { type: "final", entry: { type: "end", params: { status: "done" } } },
     degraded: { type: "final", entry: { type: "end", params: { status: "degraded" } } },

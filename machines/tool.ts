@@ -39,6 +39,8 @@ export type ToolUse = {
   readonly needsApproval: boolean;
   /** What is asked for is a person's answer. */
   readonly isQuestion?: boolean | undefined;
+  /** It changes something: once the run has read text from outside, the supervisor wants a yes for it. */
+  readonly mayNeedYes?: boolean | undefined;
   readonly isCompensation?: boolean | undefined;
   /** What it returned may be needed to take it back. */
   readonly keepsOutput?: boolean | undefined;
@@ -99,7 +101,7 @@ export const toolMachine = setup({
     needsApproval: ({ context }) => context.needsApproval,
     /** The supervisor wants a yes that nobody was asked for. */
     lacksApproval: ({ context }, { error }: { error: unknown }) =>
-      workError(error).details?.needs === "approval" && !context.isApproved && !context.needsApproval,
+      context.mayNeedYes === true && workError(error).details?.needs === "approval" && !context.isApproved && !context.needsApproval,
     isDelegated: ({ context }) => context.plan !== undefined || context.isQuestion === true,
     isQuestion: ({ context }) => context.isQuestion === true,
     isAnswered: (_, { output }: { output: Answer }) => isAnswered(output),
@@ -252,14 +254,7 @@ export const toolMachine = setup({
         src: "delegate",
         input: ({ context }) => asked(context),
         onDone: [{ guard: "isQuestion", target: "asking" }, { target: "answering" }],
-        onError: [
-          {
-            guard: { type: "lacksApproval", params: ({ event }) => event },
-            target: "awaitingApproval",
-            actions: { type: "keepError", params: ({ event }) => event },
-          },
-          { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
-        ],
+        onError: { target: "refused", actions: { type: "keepError", params: ({ event }) => event } },
       },
     },
     /** A person's answer is the tool's result. */

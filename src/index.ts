@@ -8,6 +8,7 @@ import { AlertWebhook } from "./alerts/webhook.ts";
 import type { Answers } from "./cache/answers.ts";
 import { memoryChannel } from "./channels/memory.ts";
 import { type Config, resolveConfig } from "./config/config.ts";
+import type { Sampling } from "./evals/sampling.ts";
 import { type LimitEvent, sentenceOf } from "./limits/events.ts";
 import type { Limiter } from "./limits/limiter.ts";
 import { MemoryLimiter } from "./limits/memory-limiter.ts";
@@ -127,6 +128,7 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
   let limiter: Limiter | undefined;
   let store: Store | undefined;
   try {
+    const sampling = extras.passive ? undefined : await samplingOf(resolved, onError);
     // Who has no cache loads none.
     if (!extras.passive && resolved.agents.some(({ spec }) => spec.caching))
       cache = await (await import("./config/cache.ts")).openAnswers(resolved.cache, resolved.agents, onError);
@@ -149,16 +151,18 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
       onLimit,
       ...(cache && { cache }),
       onError,
-      observers: [...(log ? [log] : []), ...(alerts ? [alerts.rules] : []), ...observers],
+      observers: [...(log ? [log] : []), ...(alerts ? [alerts.rules] : []), ...(sampling ? [sampling] : []), ...observers],
       redaction: door,
       ...(!recordDoor.isIdle && { record: recordDoor }),
       ...(alerts && { alerts: alerts.rules }),
       onClosed: async () => {
+        await sampling?.close();
         alerts?.close();
         log?.close();
         await Promise.all([closeGroups(), script?.close()]);
       },
     });
+    sampling?.begin(runtime);
     const answers = cache;
     const host = { onError, ...(answers && { purge: (tag: string) => answers.purge({ tag }) }) };
     if (!extras.passive) for (const group of resolved.openGroups) group.start(host);
@@ -172,6 +176,13 @@ export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): P
     log?.close();
     throw error;
   }
+}
+
+/** Who samples no runs loads no scorers. */
+async function samplingOf({ evals }: Resolved, onError: (message: string, run?: string) => void): Promise<Sampling | undefined> {
+  if (!evals) return undefined;
+  const { Sampling } = await import("./evals/sampling.ts");
+  return new Sampling(evals, onError, () => realScheduler.monotonic());
 }
 
 async function openStore(store: Resolved["store"]): Promise<Store> {

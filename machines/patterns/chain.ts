@@ -11,6 +11,7 @@ import type { Message } from "../../src/protocol/messages.ts";
 import { type Answer, type AnswerStatus, asError, ask, type Emitted, workError } from "../work.ts";
 import { withParts } from "./parts.ts";
 import {
+  answerOf,
   answerText,
   type ChainPlan,
   childInput,
@@ -141,7 +142,7 @@ export const chainMachine = setup({
     status: "failed",
   }),
   output: ({ context: { status, answer, error } }) => ({
-    ...(answer ?? { text: null }),
+    ...answerOf(answer),
     status,
     ...(error && status !== "done" && status !== "degraded" && { error }),
   }),

@@ -13,6 +13,8 @@ import type { Json } from "../../src/protocol/json.ts";
 import { type Answer, type AnswerStatus, asError, type Emitted, workError } from "../work.ts";
 import { withParts } from "./parts.ts";
 import {
+  answeredStatus,
+  answerOf,
   answerText,
   childInput,
   type FanOutPlan,
@@ -30,6 +32,7 @@ import {
   countOver,
   failureOf,
   good,
+  isIdle,
   isOver,
   mayRetry,
   newPool,
@@ -51,7 +54,11 @@ type Context = {
 
 const indexOf = ({ input }: Context, id: string): number => input.plan.branches.findIndex(({ name }) => name === id);
 const isFailing = ({ input, pool }: Context): boolean => input.plan.onFailure === "fail" && bad(pool).length > 0;
-const mayEnd = ({ input, pool }: Context): boolean => isOver(pool) || input.plan.siblings === "cancel";
+const isFirst = ({ input, pool }: Context): boolean => input.plan.aggregate.by === "first" && good(pool).length >= input.plan.least;
+/** Nothing that is not begun yet could change the end. */
+const isCertain = (context: Context): boolean => isFailing(context) || isFirst(context);
+/** Those that still run are stopped, or have ended. */
+const mayEnd = ({ input, pool }: Context): boolean => isIdle(pool) || input.plan.siblings === "cancel";
 
 /** The drafts as data for a model. */
 const draftsOf = ({ pool }: Context): string =>
@@ -114,11 +121,10 @@ export const fanOutMachine = setup({
   actors: withParts({}),
   guards: {
     mayRetry: ({ context }, { id, answer }: { id: string; answer: Answer }) =>
-      mayRetry(context.pool, indexOf(context, id), answer, context.input.plan.retries),
+      !isCertain(context) && mayRetry(context.pool, indexOf(context, id), answer, context.input.plan.retries),
     hasFailed: ({ context }) =>
       (isFailing(context) && mayEnd(context)) || (isOver(context.pool) && good(context.pool).length < context.input.plan.least),
-    hasFirst: ({ context }) =>
-      context.input.plan.aggregate.by === "first" && good(context.pool).length >= context.input.plan.least && mayEnd(context),
+    hasFirst: ({ context }) => isFirst(context) && mayEnd(context),
     isToBeVoted: ({ context }) => isOver(context.pool) && context.input.plan.aggregate.by === "vote",
     isToBeJudged: ({ context }) => isOver(context.pool) && context.input.plan.aggregate.by === "best" && good(context.pool).length > 1,
     isToBeMerged: ({ context }) => isOver(context.pool) && context.input.plan.aggregate.by === "merge",
@@ -129,7 +135,7 @@ export const fanOutMachine = setup({
   actions: {
     startBranches: enqueueActions(({ context, enqueue }) => {
       const { plan, messages } = context.input;
-      if (isFailing(context)) return;
+      if (isCertain(context)) return;
       const asked = plan.prompt === undefined ? messages : questionOf(filled(plan.prompt, slotValues(context.input)));
       const next = toStart(context.pool, plan.width);
       for (const index of next) {
@@ -203,6 +209,7 @@ export const fanOutMachine = setup({
     })),
     explain: assign({ reason: (_, { why }: { why: string }) => why }),
     end: assign({ status: (_, { status }: { status: AnswerStatus }) => status }),
+    endAnswered: assign({ status: ({ context }) => answeredStatus(context.answer) }),
   },
 }).createMachine({
   id: "fan-out",
@@ -217,9 +224,9 @@ export const fanOutMachine = setup({
     status: "failed",
   }),
   output: ({ context: { status, answer, error } }) => ({
-    ...(answer ?? { text: null }),
+    ...answerOf(answer),
     status,
-    ...(error && status !== "done" && { error }),
+    ...(error && { error }),
   }),
   on: { cancel: ".cancelled" },
   initial: "drafting",
@@ -254,11 +261,11 @@ export const fanOutMachine = setup({
       },
       always: [
         { guard: "hasFailed", target: "unanswered", actions: "keepFailure" },
-        { guard: "hasFirst", target: "done", actions: "keepFirst" },
-        { guard: "isToBeVoted", target: "done", actions: "keepVoted" },
+        { guard: "hasFirst", target: "answered", actions: "keepFirst" },
+        { guard: "isToBeVoted", target: "answered", actions: "keepVoted" },
         { guard: "isToBeJudged", target: "judging" },
         { guard: "isToBeMerged", target: "merging" },
-        { guard: "isOver", target: "done", actions: "keepFirst" },
+        { guard: "isOver", target: "answered", actions: "keepFirst" },
       ],
     },
     judging: {
@@ -268,13 +275,16 @@ export const fanOutMachine = setup({
         "xstate.done.actor.*": [
           {
             guard: { type: "isChoice", params: ({ event }) => event },
-            target: "done",
+            target: "answered",
             actions: { type: "keepChosen", params: ({ event }) => event },
           },
-          { target: "done", actions: ["keepFirst", { type: "explain", params: { why: "the judge named no draft; the first stands" } }] },
+          {
+            target: "answered",
+            actions: ["keepFirst", { type: "explain", params: { why: "the judge named no draft; the first stands" } }],
+          },
         ],
         "xstate.error.actor.*": {
-          target: "done",
+          target: "answered",
           actions: ["keepFirst", { type: "explain", params: { why: "the judge broke; the first stands" } }],
         },
       },
@@ -286,7 +296,7 @@ export const fanOutMachine = setup({
         "xstate.done.actor.*": [
           {
             guard: { type: "isAnswered", params: ({ event }) => event },
-            target: "done",
+            target: "answered",
             actions: { type: "keepMerged", params: ({ event }) => event },
           },
           { target: "unanswered", actions: { type: "keepUnmerged", params: ({ event }) => event } },
@@ -297,7 +307,7 @@ export const fanOutMachine = setup({
         },
       },
     },
-    done: { type: "final", entry: { type: "end", params: { status: "done" } } },
+    answered: { type: "final", entry: "endAnswered" },
     unanswered: { type: "final" },
     cancelled: { type: "final", entry: { type: "end", params: { status: "cancelled" } } },
   },

@@ -11,6 +11,8 @@ import { type ErrorBody, errorBody } from "../../src/protocol/errors.ts";
 import { type Answer, type AnswerStatus, asError, ask, type Emitted, type SplitOutput, split, workError } from "../work.ts";
 import { withParts } from "./parts.ts";
 import {
+  answeredStatus,
+  answerOf,
   answerText,
   childInput,
   filled,
@@ -27,6 +29,7 @@ import {
   countOver,
   failureOf,
   good,
+  isIdle,
   isOver,
   mayRetry,
   newPool,
@@ -106,12 +109,12 @@ export const mapReduceMachine = setup({
     needsYes: ({ context }) => context.texts.length > (context.input.plan.confirmAbove ?? Number.POSITIVE_INFINITY),
     isYes: (_, { approve }: { approve: boolean | undefined }) => approve === true,
     mayRetry: ({ context }, { id, answer }: { id: string; answer: Answer }) =>
-      mayRetry(context.pool, indexOf(id), answer, context.input.plan.retries),
+      !isFailing(context) && mayRetry(context.pool, indexOf(id), answer, context.input.plan.retries),
     hasFailed: ({ context }) =>
-      (isFailing(context) && (isOver(context.pool) || context.input.plan.siblings === "cancel")) ||
+      (isFailing(context) && (isIdle(context.pool) || context.input.plan.siblings === "cancel")) ||
       (isOver(context.pool) && good(context.pool).length === 0),
     isLast: ({ context }) => isOver(context.pool) && isLastLevel(context),
-    isIncomplete: ({ context }) => isOver(context.pool) && bad(context.pool).length > 0,
+    hasGaps: ({ context }) => isOver(context.pool) && bad(context.pool).length > 0,
     isOver: ({ context }) => isOver(context.pool),
   },
   actions: {
@@ -178,6 +181,7 @@ export const mapReduceMachine = setup({
     keepError: assign({ error: (_, { error }: { error: unknown }) => asError(workError(error)) }),
     keepNo: assign({ error: (_, { reason }: { reason: string }) => errorBody("cancelled", `it was not confirmed: ${reason}`) }),
     end: assign({ status: (_, { status }: { status: AnswerStatus }) => status }),
+    endAnswered: assign({ status: ({ context }) => answeredStatus(context.answer) }),
   },
 }).createMachine({
   id: "map-reduce",
@@ -185,9 +189,9 @@ export const mapReduceMachine = setup({
   options: { maxIterations: 1_000 },
   context: ({ input }) => ({ input, texts: [], level: 0, pool: newPool(0), answer: null, error: null, status: "failed" }),
   output: ({ context: { status, answer, error } }) => ({
-    ...(answer ?? { text: null }),
+    ...answerOf(answer),
     status,
-    ...(error && status !== "done" && { error }),
+    ...(error && { error }),
   }),
   on: { cancel: ".cancelled" },
   initial: "splitting",
@@ -256,13 +260,13 @@ export const mapReduceMachine = setup({
       },
       always: [
         { guard: "hasFailed", target: "unanswered", actions: "keepFailure" },
-        { guard: "isLast", target: "done", actions: "keepAnswer" },
-        { guard: "isIncomplete", target: "between", actions: "tellDropped" },
+        { guard: "isLast", target: "answered", actions: "keepAnswer" },
+        { guard: "hasGaps", target: "between", actions: "tellDropped" },
         { guard: "isOver", target: "between" },
       ],
     },
     between: { entry: "nextLevel", always: "working" },
-    done: { type: "final", entry: { type: "end", params: { status: "done" } } },
+    answered: { type: "final", entry: "endAnswered" },
     unanswered: { type: "final" },
     failed: { type: "final", entry: { type: "end", params: { status: "failed" } } },
     cancelled: { type: "final", entry: { type: "end", params: { status: "cancelled" } } },

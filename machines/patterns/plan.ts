@@ -142,6 +142,15 @@ export function lastText(messages: readonly Message[]): string {
 export const answerText = ({ value, text }: Pick<Answer, "value" | "text">): string =>
   value === undefined ? (text ?? "") : JSON.stringify(value);
 
+/** What of a part's answer is its pattern's own. How the part's conversation was made shorter says nothing of the session's. */
+export const answerOf = (answer: Answer | null): Pick<Answer, "text" | "value" | "tier" | "cached"> => {
+  const { text = null, value, tier, cached } = answer ?? {};
+  return { text, ...(value !== undefined && { value }), ...(tier !== undefined && { tier }), ...(cached && { cached }) };
+};
+
+/** Of a pattern that has an answer. */
+export const answeredStatus = (answer: Answer | null): AnswerStatus => (answer?.status === "degraded" ? "degraded" : "done");
+
 export const isAnswered = ({ status }: Pick<Answer, "status">): boolean => status === "done" || status === "degraded";
 
 /** How a pattern ends whose part ended so. */

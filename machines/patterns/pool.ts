@@ -39,6 +39,9 @@ export const withRetry = (pool: Pool, index: number): Pool => ({
 
 export const withAnswer = (pool: Pool, index: number, answer: Answer): Pool => ({ ...pool, answers: pool.answers.with(index, answer) });
 
+/** None runs: those that were begun have all ended. */
+export const isIdle = ({ started, answers }: Pool): boolean => answers.slice(0, started).every((answer) => answer !== null);
+
 export const isOver = ({ answers }: Pool): boolean => answers.every((answer) => answer !== null);
 
 export const countOver = ({ answers }: Pool): number => answers.filter((answer) => answer !== null).length;

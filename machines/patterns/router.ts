@@ -9,7 +9,7 @@ import { type ErrorBody, errorBody } from "../../src/protocol/errors.ts";
 import { type RoutingOutput, routingMachine } from "../routing.ts";
 import { type Answer, type AnswerStatus, asError, workError } from "../work.ts";
 import { withParts } from "./parts.ts";
-import { childInput, type PatternInput, type Route, type RouterPlan } from "./plan.ts";
+import { answerOf, childInput, type PatternInput, type Route, type RouterPlan } from "./plan.ts";
 
 type Context = {
   readonly input: PatternInput<RouterPlan>;
@@ -50,7 +50,7 @@ export const routerMachine = setup({
   version: "1",
   options: { maxIterations: 1_000 },
   context: ({ input }) => ({ input, route: input.plan.default, answer: null, error: null, status: "failed" }),
-  output: ({ context: { status, answer, error } }) => ({ ...(answer ?? { text: null }), status, ...(error && { error }) }),
+  output: ({ context: { status, answer, error } }) => ({ ...answerOf(answer), status, ...(error && { error }) }),
   on: { cancel: { target: ".cancelled", actions: "keepCancel" } },
   initial: "routing",
   states: {

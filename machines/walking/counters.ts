@@ -11,6 +11,11 @@ import { type AgentInput, agentMachine } from "../agent.ts";
 import { breakerMachine } from "../breaker.ts";
 import { type CompactionInput, type CompactionOutput, compactionMachine } from "../compaction.ts";
 import { type ContextPolicy, isBare, tooManyTurns } from "../context.ts";
+import { chainMachine } from "../patterns/chain.ts";
+import { fanOutMachine } from "../patterns/fan-out.ts";
+import { mapReduceMachine } from "../patterns/map-reduce.ts";
+import { isAnswered, type PatternInput } from "../patterns/plan.ts";
+import { routerMachine } from "../patterns/router.ts";
 import { type RequestInput, type RequestOutput, requestMachine } from "../request.ts";
 import type { RequestPolicy } from "../request-policy.ts";
 import { supervisorMachine } from "../supervisor.ts";
@@ -24,6 +29,8 @@ export type Counters = {
   readonly end: (output: never) => unknown;
   /** Of an input: equal for machines that have the same paths. */
   readonly shape: (input: never) => unknown;
+  /** Of a living child, by its id: what its parent's next decisions depend on beside what it is. The order of children counts then. */
+  readonly child?: (context: never, id: string) => unknown;
   /** The same for a walk with few outcomes: equal for ends after which a parent goes on equally long. */
   readonly fewEnds?: (output: never) => unknown;
   /** An input of the same shape with which every path can be walked, where what a path depends on is no counter. */
@@ -44,6 +51,7 @@ const shapeOf = ({
   escalateBelow,
   backoff,
   context,
+  for: reader,
 }: RequestPolicy): unknown => [
   retries,
   onBudget,
@@ -56,7 +64,13 @@ const shapeOf = ({
   backoff,
   context?.summarise?.tier,
   context !== undefined,
+  reader,
 ];
+
+/** Of an answer as a pattern's part: its status and, to a judge's parent, whether it names a number. */
+const endOf = ({ status, text, error }: Answer): unknown => [status, text === null, numbered(text), error?.retryable === true];
+const numbered = (text: string | null): boolean => /\d/.test(text ?? "");
+const patternShape = ({ plan, task, for: reader }: PatternInput): unknown => [plan, task, reader];
 
 /** What of a conversation decides whether it can be made shorter. */
 const lengthOf = (messages: readonly Message[], policy: ContextPolicy | undefined): unknown =>
@@ -99,6 +113,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         tools.length,
         tools[0]?.name,
         tools[0]?.input,
+        numbered(text),
       ],
       shape: ({ tiers, structured, tools, messages, ...policy }: RequestInput) => [
         tiers,
@@ -152,7 +167,7 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
         failure?.slice(0, 80),
         failure?.length,
       ],
-      end: ({ status, text, error }: Answer) => [status, text === null, error?.retryable === true],
+      end: endOf,
       shape: ({ tiers, maxSteps, structured, tools, parallelTools, supervision, messages, ...policy }: AgentInput) => [
         lengthOf(messages, policy.context),
         supervision,
@@ -168,9 +183,21 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     toolMachine,
     {
-      state: ({ error, restarted }: ContextOf<typeof toolMachine>) => [error?.code, restarted],
+      state: ({ error, restarted, isApproved }: ContextOf<typeof toolMachine>) => [
+        error?.code,
+        error?.details?.needs,
+        restarted,
+        isApproved,
+      ],
       end: ({ status }: { status: string }) => status,
-      shape: ({ needsApproval, restarts }: ToolUse) => [needsApproval, restarts],
+      shape: ({ needsApproval, restarts, plan, isQuestion, mayNeedYes, keepsOutput }: ToolUse) => [
+        needsApproval,
+        restarts,
+        plan,
+        isQuestion,
+        mayNeedYes,
+        keepsOutput,
+      ],
       fewEnds: ({ status }: ToolUseOutput) => status === "returned",
       repeat: (output: ToolUseOutput, { id, name }: ToolUse) => ({ ...output, id, name }),
     },
@@ -178,9 +205,63 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     supervisorMachine,
     {
-      state: ({ meters, restarts, agentRestarts }: Supervisor) => [meters, restarts, agentRestarts],
+      state: ({ meters, restarts, agentRestarts, approvals, taint }: Supervisor) => [
+        meters,
+        restarts,
+        agentRestarts,
+        approvals.length > 0,
+        taint,
+      ],
       end: ({ status }: { status: string }) => status,
       shape: ({ limits, supervision, confirm, route }: Supervisor) => [limits, supervision, confirm !== undefined, route !== undefined],
+    },
+  ],
+  [
+    chainMachine,
+    {
+      state: ({ stage, outputs, redone, feedback, isDegraded, answer, status }: ContextOf<typeof chainMachine>) => [
+        stage,
+        outputs.map((output) => output !== null),
+        redone,
+        feedback !== null,
+        isDegraded,
+        answer !== null,
+        status,
+      ],
+      end: endOf,
+      shape: patternShape,
+    },
+  ],
+  [routerMachine, { state: ({ route, status }: ContextOf<typeof routerMachine>) => [route, status], end: endOf, shape: patternShape }],
+  [
+    fanOutMachine,
+    {
+      state: ({ pool, status }: ContextOf<typeof fanOutMachine>) => [pool.started, pool.answers.map((answer) => answer?.status), status],
+      child: ({ pool, input }: ContextOf<typeof fanOutMachine>, id) => [
+        id,
+        pool.retries[input.plan.branches.findIndex(({ name }) => name === id)],
+      ],
+      end: endOf,
+      shape: patternShape,
+    },
+  ],
+  [
+    mapReduceMachine,
+    {
+      // Chunks are alike: how many have answered, and how the others ended.
+      state: ({ level, texts, pool, status }: ContextOf<typeof mapReduceMachine>) => [
+        level,
+        texts.length,
+        pool.started,
+        pool.answers.filter((answer) => answer === null).length,
+        pool.answers.some((answer) => answer !== null && isAnswered(answer)),
+        pool.answers.length === 1 && pool.answers[0]?.status,
+        [...new Set(pool.answers.flatMap((answer) => (answer === null || isAnswered(answer) ? [] : [answer.status])))].sort(),
+        status,
+      ],
+      child: ({ pool }: ContextOf<typeof mapReduceMachine>, id) => pool.retries[Number(/-(\d+)$/.exec(id)?.[1] ?? 1) - 1],
+      end: endOf,
+      shape: patternShape,
     },
   ],
   [breakerMachine, { state: () => null, end: () => null, shape: () => null }],

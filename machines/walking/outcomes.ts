@@ -35,12 +35,14 @@ const few: ReadonlySet<string> = new Set([
   "budget denied",
   // tool
   "returned",
+  "needs a yes",
   "broken",
   "unknown",
   // sleep
   "slept",
   // ask
   "yes",
+  "no",
   "nobody answered",
   // lookup
   "hit",
@@ -51,6 +53,7 @@ const few: ReadonlySet<string> = new Set([
   "all",
   "granted",
   "1 chunk",
+  "3 chunks",
   "9 chunks",
 ]);
 
@@ -69,6 +72,7 @@ const byKind: { readonly [kind in WorkKind]: (input: unknown) => readonly Outcom
     ok("returned", { output: 1, content: "1" }),
     failed("broken", errorBody("tool_failed", "it failed")),
     failed("denied", { ...errorBody("tool_denied", "the arguments do not fit"), denied: true }),
+    failed("needs a yes", { ...errorBody("tool_denied", "a person must agree", { details: { needs: "approval" } }), denied: true }),
     failed("not found", { ...errorBody("tool_not_found", "there is no such tool"), denied: true }),
     failed("cap denied", { ...errorBody("limit_hit", "all tool calls are used"), denied: true }),
     failed("unknown", errorBody("tool_unknown", "it was interrupted")),
@@ -180,7 +184,8 @@ function calls(input: CallInput): readonly Outcome[] {
         ]
       : [answer("empty", { text: "" }), answer("empty otherwise", { text: " \n" })]),
     answer("cut at the token limit", { finish: "length" }),
-    ...(input.for === "internal" ? [answer("passed", { text: "PASS" })] : []),
+    // What judges say: of one answer, of several.
+    ...(input.for === "internal" ? [answer("passed", { text: "PASS" }), answer("named a number", { text: "1" })] : []),
     answer("refused", { finish: "refused", text: "" }),
     answer("filtered", { finish: "filtered", text: "An ans" }),
     error("429, wait 1 s", limited(1_000)),

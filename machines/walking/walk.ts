@@ -144,8 +144,10 @@ class Walker {
     const { snapshot } = step;
     const name = valueText(snapshot.value);
     const ended = snapshot.status !== "active";
-    const told = ended ? (snapshot.output ?? String(snapshot.error)) : countersOf(this.machine).state(snapshot.context as never);
-    const key = JSON.stringify([name, snapshot.status, living.map(({ src }) => src).sort(), told]);
+    const { state, child } = countersOf(this.machine);
+    const told = ended ? (snapshot.output ?? String(snapshot.error)) : state(snapshot.context as never);
+    const children = child ? living.map(({ src, id }) => [src, child(snapshot.context as never, id)]) : living.map(({ src }) => src).sort();
+    const key = JSON.stringify([name, snapshot.status, children, told]);
     const known = this.found.get(key);
     if (known) return known;
     if (this.found.size >= this.maxStates)

@@ -63,7 +63,7 @@ export class Answers {
       return { hit: hitOf(entry, "exact") };
     }
     const { semantic } = spec.answers;
-    const found = semantic && (await this.#semantic?.find(key, work.sensitive, semantic.threshold, isFresh));
+    const found = semantic && (await this.#semantic?.find(key, isPrivate(work), semantic.threshold, isFresh));
     if (found && semantic.mode === "shadow") this.#shadow?.wouldServe(of(work), found.entry);
     else if (found) {
       this.#counts.semantic++;
@@ -83,7 +83,7 @@ export class Answers {
     }
     if (semantic?.mode !== "on") return { hit: null };
     for (const key of keys) {
-      const found = await this.#semantic?.find(key, work.sensitive, semantic.threshold, () => true);
+      const found = await this.#semantic?.find(key, isPrivate(work), semantic.threshold, () => true);
       if (found) return this.#stale(found.entry, "semantic");
     }
     return { hit: null };
@@ -106,9 +106,8 @@ export class Answers {
     const { caching } = work.spec;
     const { text, value } = input.answer;
     if (!key || !caching?.answers || this.#keeping.size >= maxKeeping) return;
-    const name = of(work);
-    const { mark, costNano = 0 } = this.#asked.get(name) ?? {};
-    this.#asked.delete(name);
+    const { mark, costNano = 0 } = this.#asked.get(of(work)) ?? {};
+    this.#asked.delete(of(work));
     const now = this.#now();
     const expiresAt = now + caching.answers.ttlMs;
     const entry: CacheEntry = {
@@ -128,18 +127,18 @@ export class Answers {
       expiresAt,
       keepUntil: expiresAt + caching.answers.staleMs,
     };
-    const keeping = this.#keep(name, key, entry, mark, caching.answers.semantic !== undefined).finally(() => this.#keeping.delete(keeping));
+    const keeping = this.#keep(work, key, entry, mark).finally(() => this.#keeping.delete(keeping));
     this.#keeping.add(keeping);
   }
 
-  async #keep(name: string, key: AnswerKey, entry: CacheEntry, mark: string | undefined, isSemantic: boolean): Promise<void> {
+  async #keep(work: Work, key: AnswerKey, entry: CacheEntry, mark: string | undefined): Promise<void> {
     // Without a look-up here (another process made it) nothing says that no purge came between.
     if (mark === undefined) return;
     this.#counts.kept++;
     await this.#exact.put(entry, mark);
-    if (!isSemantic) return;
-    await this.#semantic?.keep(key, entry);
-    await this.#shadow?.answered(name, key.question ?? "", entry.text);
+    if (!work.spec.caching?.answers?.semantic) return;
+    await this.#semantic?.keep(key, entry, isPrivate(work));
+    await this.#shadow?.answered(of(work), key.question ?? "", entry.text);
   }
 
   /** Performs a call, which others may share where the agent says so. `start` makes it. */
@@ -147,7 +146,9 @@ export class Answers {
     const told = input.for === "answer" && work.spec.caching?.answers ? this.#counting(work, input, report) : report;
     const key = work.spec.caching?.singleFlight ? keyOf(work, input) : undefined;
     if (!key) return start(told);
-    return this.#flights.perform(`${key.id} ${input.for} ${input.continues ?? ""}`, work, told, start);
+    // Who asked after a purge is given no answer that was begun before it.
+    const mark = this.#asked.get(of(work))?.mark ?? "";
+    return this.#flights.perform(`${key.id} ${mark} ${input.for} ${input.continues ?? ""}`, work, told, start);
   }
 
   /** Hears what a call cost, for the entry that may be made of it. A call that goes on with a text adds to what that has cost. */
@@ -194,6 +195,10 @@ export class Answers {
 /** An answer that was made from documents goes when one of them changes. */
 const documentTags = ({ messages }: RememberInput): string[] =>
   messages.flatMap((message) => (message.role === "tool" ? documentsIn(message.content).map(tagOf) : []));
+
+/** What an embedder elsewhere must not read: a sensitive run, or words that go to a model with placeholders in them. */
+const isPrivate = ({ sensitive, spec: { tiers, helpers = [] } }: Work): boolean =>
+  sensitive || [...tiers, ...helpers].some(({ anonymise }) => anonymise === true);
 
 /** The request that asks. */
 const of = ({ run, ask }: Work): string => `${run} ${ask.path.slice(0, ask.path.lastIndexOf("/"))}`;

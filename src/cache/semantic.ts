@@ -3,7 +3,8 @@
  *
  *  1. An embedder proposes, by its threshold; the second gate (`gate.ts`) decides.
  *  2. It keeps no answers: the exact cache does, so what was purged there is found no more.
- *  3. Texts of sensitive runs go to an embedder and vectors on this machine alone; where they are elsewhere, nothing is found.
+ *  3. Texts of sensitive runs, and of agents whose models get placeholders for personal data, go to an embedder and vectors on this
+ *     machine alone; where they are elsewhere, nothing is found.
  *  4. An embedder or vector store that fails is a miss; after {@link maxFailures} in a row it is left alone for {@link pauseMs}.
  */
 import { LRUCache } from "lru-cache";
@@ -51,12 +52,12 @@ export class SemanticCache {
   /** The best entry that `isUsable` (fresh, or old enough allowed). */
   find(
     key: AnswerKey,
-    sensitive: boolean,
+    isPrivate: boolean,
     threshold: number | undefined,
     isUsable: (entry: CacheEntry) => boolean,
   ): Promise<SemanticHit | null> {
     const { question, frame } = key;
-    if (question === undefined || !this.#mayBeTold(sensitive)) return Promise.resolve(null);
+    if (question === undefined || !this.#mayBeTold(isPrivate)) return Promise.resolve(null);
     return this.#guarded(async () => {
       const proposals = await this.#vectors.search({ partition: frame, vector: await this.#vectorOf(question), limit: maxProposals });
       const gone: string[] = [];
@@ -71,9 +72,9 @@ export class SemanticCache {
     });
   }
 
-  async keep(key: AnswerKey, { id, sensitive = false, tags }: CacheEntry): Promise<void> {
+  async keep(key: AnswerKey, { id, tags }: CacheEntry, isPrivate: boolean): Promise<void> {
     const { question, frame } = key;
-    if (question === undefined || !this.#mayBeTold(sensitive)) return;
+    if (question === undefined || !this.#mayBeTold(isPrivate)) return;
     await this.#guarded(async () => {
       await this.#vectors.upsert([{ id, partition: frame, vector: await this.#vectorOf(question), tags }]);
       return null;
@@ -92,8 +93,8 @@ export class SemanticCache {
     await Promise.all([this.embedder.close(), this.#vectors.close()]);
   }
 
-  #mayBeTold(sensitive: boolean): boolean {
-    return !sensitive || (this.embedder.local && this.#vectors.local);
+  #mayBeTold(isPrivate: boolean): boolean {
+    return !isPrivate || (this.embedder.local && this.#vectors.local);
   }
 
   async #vectorOf(question: string): Promise<Float32Array> {

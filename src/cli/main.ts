@@ -115,6 +115,17 @@ program
   .action(async (agent, options) => (await import("./prompts.ts")).audit(agent, options));
 
 program
+  .command("eval")
+  .description("run an eval here, in memory, and compare its scores with its baseline; 1: a score fell or is too low, 2: the eval is wrong")
+  .argument("<file>", "an eval file, e.g. hello.eval.ts")
+  .option("--config <file>", "configuration file")
+  .option("--matrix <tiers>", "judge the agent on each of these tiers alone, e.g. strong,cheap")
+  .option("--baseline <file>", "the baseline (default: beside the eval, hello.baseline.json)")
+  .option("--update-baseline", "keep these scores as the baseline")
+  .option("--json", "print the report as JSON, with each answer and its scores")
+  .action(async (file, options) => (await import("./eval.ts")).evalFile(file, options));
+
+program
   .command("usage")
   .description("what calls have cost and how they went, in groups; from the runs that are kept here, while they are at work or not")
   .option("--by <what>", "feature, user, key, model, provider, agent, prompt, tier, hour or day", "model")

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { SamplingSettings } from "../evals/sampling.ts";
 import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
 import type { OfflineOptions } from "../offline/server.ts";
@@ -73,6 +74,7 @@ export type ResolvedConfig = {
   readonly alerts: Observation["alerts"];
   readonly redisURL?: string;
   readonly cache: CacheSettings;
+  readonly evals?: SamplingSettings;
 };
 
 export type LoadOptions = {
@@ -83,6 +85,8 @@ export type LoadOptions = {
   readonly path?: string;
   /** Machines beside `agent` and `single`, by name, with their revisions. */
   readonly machines?: AgentParts["machines"];
+  /** Changes what the file says, once it was checked. */
+  readonly adjust?: (config: Config) => Config;
   /** No tool will be used. */
   readonly passive?: boolean;
 };
@@ -116,8 +120,9 @@ export async function resolveConfig(
   value: unknown,
   options: Omit<LoadOptions, "path"> & { readonly source?: string } = {},
 ): Promise<Omit<ResolvedConfig, "file">> {
-  const { cwd = process.cwd(), env = process.env, source = "configuration" } = options;
-  const config = check(value, source);
+  const { cwd = process.cwd(), env = process.env, source = "configuration", adjust } = options;
+  const checked = check(value, source);
+  const config = adjust ? check(adjust(checked as Config), source) : checked;
   const secrets = new Set<string>();
   const data = resolve(cwd, serverOf(env).data);
   const from = { cwd, env, secrets, data, store: storeOf(config, { cwd, env, data }) };
@@ -150,8 +155,7 @@ async function resolveWith(
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
     tiers,
     priceOf: servedPrices(providers, config.prices ?? {}),
-    // Checked by the schema, key by key; zod's optional keys also allow undefined.
-    agents: resolveAgents((config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents, {
+    agents: resolveAgents([...agentsOf(config), ...(config.evals?.scorers ?? []).flatMap((scorer) => scorer.agents ?? [])], {
       tiers,
       tools,
       machines: { ...(await ownMachines()), ...machines },
@@ -175,6 +179,7 @@ async function resolveWith(
     ...observationOf(config, withServers(secrets, server, [env.DATABASE_URL, "url" in store ? store.url : undefined]), { cwd, env }),
     ...(server.redisURL && { redisURL: server.redisURL }),
     cache: cacheSettings(config.cache ?? {}, { ...server, cwd, env, store, data }),
+    ...(config.evals && { evals: { ...config.evals, queue: config.evals.queue ?? 100 } }),
   };
 }
 
@@ -195,6 +200,10 @@ const played = async (name: string, options: OfflineOptions): Promise<Configured
   provider: (await import("../offline/stand-in.ts")).standIn(name, options),
   elsewhere: true,
 });
+
+// Checked by the schema, key by key; zod's optional keys also allow undefined.
+const agentsOf = ({ agents }: CheckedConfig): readonly (AgentOptions | Pattern)[] =>
+  (agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
 
 function budgetsOf({ budgets = {} }: CheckedConfig): BudgetLimits {
   const { user, key, feature, system } = budgets;
@@ -296,8 +305,7 @@ export const sourceContext = (from: SecretSource, isPassive = false): SourceCont
 async function toolGroups(config: CheckedConfig, from: KnowledgeSource): Promise<{ readonly [group: string]: AnyGroup | ToolSource }> {
   const { knowledge, ...groups } = config.tools ?? {};
   const own = { ...(config.mcp && (await import("./mcp.ts")).mcpGroups(config.mcp, groups)), ...groups };
-  const agents = (config.agents as readonly (AgentOptions | Pattern)[] | undefined) ?? defaultAgents;
-  const wanted = new Set(agents.flatMap(groupsIn));
+  const wanted = new Set(agentsOf(config).flatMap(groupsIn));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { ShadowJudge } from "../cache/shadow.ts";
 import type { Embedder } from "../embeddings/embedder.ts";
+import type { AnswerScorer } from "../evals/scorer.ts";
 import type { Reranker } from "../knowledge/reranker.ts";
 import type { Prompt } from "../prompts/prompt.ts";
 import type { Json } from "../protocol/json.ts";
@@ -23,6 +24,8 @@ const hasMethods = (value: unknown, ...names: string[]): boolean =>
 
 const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, "a name of letters, digits, dots, dashes and underscores");
 const positive = z.int().positive();
+/** Milliseconds of one timer: a longer one would fire at once. */
+const timerMs = positive.max(0x7fffffff);
 const usd = z.number().min(0).max(1_000_000);
 
 /** Providers that need no code: what `preset` may be. */
@@ -73,11 +76,11 @@ const hardwarePrice = z.strictObject({ usd_per_gpu_hour: usd, tokens_per_hour: z
 const priceSetting = z.union([tokenPrice, hardwarePrice]);
 
 const timeouts = z.strictObject({
-  connect_ms: positive.optional(),
-  headers_ms: positive.optional(),
-  first_token_ms: positive.optional(),
-  idle_ms: positive.optional(),
-  total_ms: positive.optional(),
+  connect_ms: timerMs.optional(),
+  headers_ms: timerMs.optional(),
+  first_token_ms: timerMs.optional(),
+  idle_ms: timerMs.optional(),
+  total_ms: timerMs.optional(),
 });
 
 const tierRoute = z.strictObject({
@@ -101,7 +104,7 @@ export const tierSettings = z.strictObject({
   context_tokens: positive.optional(),
   stream: z.boolean().optional(),
   /** When no token has come after that long, a call of the other tier begins too; the first that gives one wins. */
-  hedge: z.strictObject({ after_ms: positive, tier: name }).optional(),
+  hedge: z.strictObject({ after_ms: timerMs, tier: name }).optional(),
   /** Names, mails and long numbers go out as placeholders, and come back in the answer. */
   anonymise: z.boolean().optional(),
   /** Further parameters in the provider's own words: `temperature`, `reasoning_effort`, … */
@@ -509,6 +512,22 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   alerts: alertSettings.or(z.literal(false)).optional(),
+  /** A share of the finished runs is scored in the background. */
+  evals: z
+    .strictObject({
+      sample: share,
+      scorers: z
+        .array(
+          z.custom<AnswerScorer>(
+            (value) => hasMethods(value, "score") && (value as AnswerScorer).of === "answer",
+            "a scorer of single answers: exact(), schema(), regex(), similarity(), judge(), grounding()",
+          ),
+        )
+        .min(1),
+      /** Runs that wait to be scored; 100. More are not scored. */
+      queue: positive.max(10_000).optional(),
+    })
+    .optional(),
 });
 
 /** After validation. */

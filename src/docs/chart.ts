@@ -1,5 +1,6 @@
 /** A machine as data for its page: states, and what leads from one to another, in the machine's own words. */
 import type { AnyStateMachine } from "xstate";
+import { withParts } from "../../machines/patterns/parts.ts";
 import { guardText, isMachine, kindOf, triggerText } from "../../machines/walking/stepper.ts";
 import type { WorkKind } from "../../machines/work.ts";
 
@@ -35,6 +36,7 @@ type Node = AnyStateMachine["root"];
 export function chartOf(machine: AnyStateMachine): Chart {
   const nodes = Object.values(machine.root.states) as Node[];
   const spawned = spawnedBy(machine);
+  const parts = withParts({});
   return {
     name: machine.id,
     version: machine.version ?? "",
@@ -44,8 +46,10 @@ export function chartOf(machine: AnyStateMachine): Chart {
       isFinal: node.type === "final",
       asks: [
         ...node.invoke.map(({ src }) => asked(machine, String(src))),
-        // What is spawned and not invoked is started by the state's entry.
-        ...(node.entry.length > 0 && node.type !== "final" && node.invoke.length === 0 ? spawned.map((src) => asked(machine, src)) : []),
+        // What is spawned and not invoked is started by the entry of a state that waits for it.
+        ...(node.entry.length > 0 && node.transitions.size > 0 && node.invoke.length === 0
+          ? spawned.map((src) => (src in parts ? "machines of its parts" : asked(machine, src)))
+          : []),
       ].filter((text, i, all) => all.indexOf(text) === i),
       entry: node.entry.map(actionText),
       exit: node.exit.map(actionText),

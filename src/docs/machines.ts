@@ -8,10 +8,15 @@ import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
 import { breakerMachine } from "../../machines/breaker.ts";
 import { compactionMachine } from "../../machines/compaction.ts";
+import { chainMachine } from "../../machines/patterns/chain.ts";
+import { fanOutMachine } from "../../machines/patterns/fan-out.ts";
+import { mapReduceMachine } from "../../machines/patterns/map-reduce.ts";
+import { routerMachine } from "../../machines/patterns/router.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { routingMachine } from "../../machines/routing.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
 import { toolMachine } from "../../machines/tool.ts";
+import { isPatternKind } from "../runtime/pattern.ts";
 import { chartOf } from "./chart.ts";
 import { draw } from "./drawing.ts";
 import { aboutOf, generated, pageOf } from "./machine-page.ts";
@@ -25,6 +30,10 @@ const folder = "docs/machines";
 export const machines: readonly AnyStateMachine[] = [
   supervisorMachine as unknown as AnyStateMachine,
   routingMachine,
+  chainMachine,
+  routerMachine,
+  fanOutMachine,
+  mapReduceMachine,
   agentMachine,
   requestMachine,
   compactionMachine,
@@ -38,7 +47,7 @@ export async function documents(): Promise<ReadonlyMap<string, string>> {
   const index: string[][] = [];
   for (const machine of machines) {
     const chart = chartOf(machine);
-    const source = `machines/${chart.name}.ts`;
+    const source = `machines/${isPatternKind(chart.name) ? "patterns/" : ""}${chart.name}.ts`;
     const about = aboutOf(readFileSync(join(root, source), "utf8"));
     files.set(`${chart.name}.md`, pageOf({ chart, about, source, worstCase: worstCaseSections[chart.name]?.() }));
     files.set(`${chart.name}.svg`, await draw(chart));

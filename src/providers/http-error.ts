@@ -1,8 +1,9 @@
 /**
  * Names of failures: from a status, an error object in a body or a stream, or the transport, to the one error that is told.
  *
- * Owns the table from what providers say to `ErrorCode`. The provider's words are cut to 500 characters and
- * shown without its markup, on one line, through the door of `safety/redaction.ts`: providers repeat keys and prompts.
+ * Owns the table from what providers say to `ErrorCode`. The provider's words are shown without its
+ * markup, on one line, through the door of `safety/redaction.ts` (providers repeat keys and prompts), and cut to 500 characters only
+ * behind it: a key that is cut is no longer known.
  * Whether to try again is decided by machines; `retryable` is the code's default, or the provider's own `x-should-retry: false`.
  */
 import type { IncomingHttpHeaders } from "undici/types/header.js";
@@ -192,15 +193,15 @@ function isMarkup(headers: IncomingHttpHeaders, body: string): boolean {
   return /html|xml/.test(first(headers["content-type"]) ?? "") || /^\s*</.test(body);
 }
 
-/** Cut generously before the expensive part, so that a cut key cannot escape it. */
+/** What could be cut before it is looked at is far behind what is shown. */
 function clean(words: string, { redaction }: Speaker): string {
-  const shown = redaction.text(words.slice(0, 4 * maxWords)).replace(/[\u0000-\u001f\u007f]+/g, " ");
+  const shown = redaction.text(words.slice(0, maxErrorBytes)).replace(/[\u0000-\u001f\u007f]+/g, " ");
   return shown.length > maxWords ? `${shown.slice(0, maxWords)}…` : shown;
 }
 
 export function requestId(headers: IncomingHttpHeaders, { redaction }: Speaker): string | undefined {
   const id = first(headers["x-request-id"] ?? headers["request-id"]);
-  return id === undefined ? undefined : redaction.line(id.slice(0, 200));
+  return id === undefined ? undefined : redaction.line(id).slice(0, 200);
 }
 
 function record(value: unknown): { readonly [key: string]: Json | undefined } | undefined {

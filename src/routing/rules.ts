@@ -5,10 +5,13 @@
  * user writes cannot make an author's pattern take for ever.
  *
  *  1. Of a longer text its first {@link maxMatched} characters are looked at for a route; all of it for sensitivity.
+ *  2. A rule fits a text as it is written, or as it reads (`folded.ts`): what a model understands, a rule sees.
  */
 import { createRequire } from "node:module";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
+import { textPart } from "../protocol/messages.ts";
+import { folded } from "./folded.ts";
 
 export type Rule = {
   /** A pattern that is found anywhere in the text; begin it with `(?i)` for any case. */
@@ -62,13 +65,19 @@ export function isSensitive(rules: readonly Rule[], text: () => string): boolean
   return marking.some((rule) => patternOf(rule).test(whole));
 }
 
-/** All words of an input, wherever they stand in it. */
-export function textOf(input: Json): string {
-  if (typeof input === "string") return input;
-  if (typeof input !== "object" || input === null) return String(input);
-  return Object.values(input)
-    .map((value) => textOf(value as Json))
-    .join("\n");
+/** Names of a conversation's own form: no words of whoever sent it. */
+const formal = new Set(["messages", "role", "content", "type", "text"]);
+
+/** All words of an input, keys and values, wherever they stand in it. */
+export const textOf = (input: Json): string => wordsIn(input).join("\n");
+
+function wordsIn(value: Json): string[] {
+  if (typeof value !== "object" || value === null) return [String(value)];
+  if (Array.isArray(value)) return value.flatMap((one) => wordsIn(one as Json));
+  // Parts of a text are read as one.
+  const part = textPart.safeParse(value);
+  if (part.success) return [part.data.text];
+  return Object.entries(value).flatMap(([key, one]) => [...(formal.has(key) ? [] : [key]), ...wordsIn(one as Json)]);
 }
 
 /** Loaded by the first agent with rules: others do not pay for it. */
@@ -80,14 +89,20 @@ function patternOf(rule: Rule): Pattern {
     // `require` types as any; the package's own types describe it.
     engine ??= createRequire(import.meta.url)("re2js") as typeof import("re2js");
     const { RE2JS } = engine;
+    const words = [...new Set((rule.keywords ?? []).flatMap((word) => [word, folded(word)]))].filter((word) => word !== "");
     const sources = [
       ...(rule.match === undefined ? [] : [rule.match]),
-      ...(rule.keywords?.length
-        ? [`(?i)(?:^|[^\\pL\\pN])(?:${rule.keywords.map((word) => RE2JS.quote(word)).join("|")})(?:$|[^\\pL\\pN])`]
-        : []),
+      ...(words.length > 0 ? [`(?i)(?:^|[^\\pL\\pN])(?:${words.map((word) => RE2JS.quote(word)).join("|")})(?:$|[^\\pL\\pN])`] : []),
     ];
     const programs = sources.map((source) => RE2JS.compile(source));
-    pattern = { test: (text) => programs.some((program) => program.test(text)) };
+    const fits = (text: string): boolean => programs.some((program) => program.test(text));
+    pattern = {
+      test: (text) => {
+        if (fits(text)) return true;
+        const read = folded(text);
+        return read !== text && fits(read);
+      },
+    };
     compiled.set(rule, pattern);
   }
   return pattern;

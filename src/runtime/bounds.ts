@@ -27,7 +27,7 @@ import type { Message } from "../protocol/messages.ts";
 import { type AgentSpec, type Rates, routesOf, type TierSpec, tiersOf } from "./agent.ts";
 import { type MachineInput, routingInput, toolPolicy } from "./machine-input.ts";
 import { allTiersOf, callersOf } from "./parts.ts";
-import { nothing, type PartBounds, withDelegates, worstOfPlan } from "./plan-bounds.ts";
+import { nothing, type PartBounds, sum, times, withDelegates, worstOfPlan } from "./plan-bounds.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
 
@@ -82,7 +82,7 @@ function unlimited(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | u
 /** What the machine can ask for, at this agent's tiers, with no other limit than its steps and the tokens of a call. */
 export function worstCaseOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined): Unlimited {
   const parts = partBounds(spec, limits);
-  if (spec.plan) return worstOfPlan(spec.plan, parts, spec.chunks);
+  if (spec.plan) return withRestarts(spec, worstOfPlan(spec.plan, parts, spec.chunks));
   if (!machine) throw new Unwalkable(`the machine "${spec.machine}" is not known here`);
   const key = `${limits.max_steps} ${limits.max_output_tokens}`;
   const known = worst.get(spec) ?? new Map<string, Unlimited>();
@@ -121,10 +121,21 @@ function partBounds({ parts = {} }: AgentSpec, limits: Limits): PartBounds {
 const worst = new WeakMap<AgentSpec, Map<string, Unlimited>>();
 const keptWorstCases = 64;
 
+/** What its supervisor may begin anew, and how long it waits for that. */
+function restartsOf({ supervision }: AgentSpec): { readonly restarts: number; readonly waits: number } {
+  const restarts = supervision?.agent === "restart" ? supervision.max_restarts : 0;
+  return { restarts, waits: Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0) };
+}
+
+/** A pattern that its supervisor may begin anew can come to its worst each time. */
+function withRestarts(spec: AgentSpec, once: Unlimited): Unlimited {
+  const { restarts, waits } = restartsOf(spec);
+  return sum([times(once, 1 + restarts), { ...nothing, sleep_ms: waits, wall_ms: waits }]);
+}
+
 function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMachine): Unlimited {
   // An agent that its supervisor may begin anew can come to its worst each time, with a wait before. It is routed once.
-  const restarts = spec.supervision?.agent === "restart" ? spec.supervision.max_restarts : 0;
-  const waits = Array.from({ length: restarts }, (_, i) => restartMs(i + 1) * jitter).reduce((sum, ms) => sum + ms, 0);
+  const { restarts, waits } = restartsOf(spec);
   const routing = routingWalk(spec);
   const of = (price: (work: string) => number): number =>
     (1 + restarts) * worstInSteps(machine, spec, limits.max_steps, price) +
@@ -138,7 +149,7 @@ function computeWorstCase(spec: AgentSpec, limits: Limits, machine: AnyStateMach
   const eachCall = (pick: (call: PerCall) => number) => (work: string) =>
     work.startsWith(callPrefix) ? pick(calls.get(work) ?? dearest) : 0;
   const duration = eachCall((call) => call.ms);
-  const tools = only("tool");
+  const tools = only("tool") + only("delegate");
   const wall = of((work) => (work === "sleep_ms" || work === "ask_ms" ? 1 : duration(work)));
   return {
     calls: of(eachCall((call) => call.calls)),
@@ -295,11 +306,24 @@ export function walkedInput(spec: AgentSpec, steps: number): MachineInput {
 const walkedMessages = ({ context }: AgentSpec): readonly Message[] =>
   Array.from({ length: context ? 2 * (context.keep_turns ?? 1) + 1 : 1 }, () => ({ role: "user", content: "" }));
 
-/** Of the tools that need a yes, or of those that need none, one that may be done again if there is one. */
-function worstTool(spec: AgentSpec, approval: boolean): ReturnType<typeof toolPolicy> | undefined {
+/** Of the tools that ask a person, or of those that ask none, one that is as bad as each of them. */
+function worstTool(spec: AgentSpec, asks: boolean): ReturnType<typeof toolPolicy> | undefined {
   // A tool that is an agent has the paths of any other; what its machines ask for comes on top (plan-bounds.ts).
-  const policies = spec.tools.filter((tool) => tool.approval === approval).map((tool) => toolPolicy(spec, { ...tool, plan: undefined }));
-  return policies.find(({ repeatable }) => repeatable) ?? policies[0];
+  const policies = spec.tools
+    .filter(({ isHidden, approval, isQuestion = false }) => !isHidden && (approval || isQuestion) === asks)
+    .map((tool) => toolPolicy(spec, { ...tool, plan: undefined }));
+  if (policies.length === 0) return undefined;
+  const [repeatable, mayNeedYes, isTakenBack] = [
+    policies.some((policy) => policy.repeatable),
+    policies.some((policy) => policy.mayNeedYes),
+    policies.some((policy) => policy.compensation !== undefined),
+  ];
+  return {
+    approval: asks,
+    ...(repeatable && { repeatable }),
+    ...(mayNeedYes && { mayNeedYes }),
+    ...(isTakenBack && { compensation: "undo" }),
+  };
 }
 
 const isSingle = ({ machine }: AgentSpec): boolean => machine.startsWith("single@");

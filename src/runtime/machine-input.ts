@@ -96,7 +96,7 @@ export function routingInput(
 /** What a machine must know of a tool: tools alike in this have the same paths. */
 export function toolPolicy(
   { supervision }: AgentSpec,
-  { approval, class: kind, plan, isQuestion, compensation, isHidden }: AgentToolSpec,
+  { approval, class: kind, plan, isQuestion, compensation, isHidden, consequential }: AgentToolSpec,
 ): Omit<AgentInput["tools"][number], "name"> {
   return {
     approval,
@@ -104,6 +104,7 @@ export function toolPolicy(
     ...(isQuestion && { isQuestion }),
     ...(compensation !== undefined && { compensation }),
     ...(isHidden && { isHidden }),
+    ...(consequential && !approval && { mayNeedYes: true }),
     ...(supervision?.tool === "restart" && kind !== "once" && { repeatable: true }),
   };
 }

@@ -17,7 +17,7 @@ const each = (value: (meter: (typeof meters)[number]) => number): Unlimited =>
 export const nothing: Unlimited = each(() => 0);
 const add = (a: Unlimited, b: Unlimited): Unlimited => each((meter) => a[meter] + b[meter]);
 /** Nothing times without end is nothing. */
-export const times = (a: Unlimited, n: number): Unlimited => each((meter) => (a[meter] === 0 ? 0 : a[meter] * n));
+export const times = (a: Unlimited, n: number): Unlimited => each((meter) => (a[meter] === 0 || n === 0 ? 0 : a[meter] * n));
 const worst = (all: readonly Unlimited[]): Unlimited => all.reduce((a, b) => each((meter) => Math.max(a[meter], b[meter])), nothing);
 export const sum = (all: readonly Unlimited[]): Unlimited => all.reduce(add, nothing);
 
@@ -33,8 +33,10 @@ export function worstOfPlan(plan: Plan, parts: PartBounds, chunks?: number): Unl
     case "chain": {
       const stages = plan.stages.map((stage) => of(stage.plan));
       const reviews = plan.stages.filter(({ review }) => review).length;
-      const redos = reviews > 0 ? plan.redos : 0;
-      return sum([...stages, times(worst(stages), redos), times(question, reviews + redos)]);
+      // A no begins the stage before anew; before the first there is none.
+      const redone = stages.filter((_, i) => plan.stages[i + 1]?.review);
+      const redos = redone.length > 0 ? plan.redos : 0;
+      return sum([...stages, times(worst(redone), redos), times(question, reviews + redos)]);
     }
     case "router":
       return add(worst(plan.routes.map((route) => of(route.plan))), plan.classifier ? parts.classifier(plan.classifier.part) : nothing);

@@ -40,6 +40,7 @@ import type { RateLimit } from "../protocol/rate-limit.ts";
 import { requirement } from "../protocol/requirement.ts";
 import { hasEnded, type Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle, Runs, StartOptions } from "../protocol/runs.ts";
+import type { Score, ScoreBody } from "../protocol/score.ts";
 import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 import type { Provider } from "../providers/provider.ts";
 import { isSensitive, textOf } from "../routing/rules.ts";
@@ -78,6 +79,7 @@ import { reserving } from "./reserve.ts";
 import type { Input, LiveRun } from "./run.ts";
 import { journalEntry, runOf } from "./run-view.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
+import { keepScore, scoresOf } from "./scores.ts";
 import type { Tool } from "./tool.ts";
 import { usageReport } from "./usage.ts";
 import type { Validator } from "./validator.ts";
@@ -328,13 +330,22 @@ export class Runtime implements Runs {
       ...(body.webhook && { webhook: body.webhook.url }),
       createdAt: this.scheduler.now(),
     };
-    this.gate.lanes.checkRoom(
-      allTiersOf(defined.spec)
-        .flatMap(routesOf)
-        .map(({ provider }) => provider),
-      { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
-    );
-    const takeBack = this.rates && (await this.countStart(this.rates, info));
+    const idempotency = this.idempotency(options.idempotencyKey, "start", body as Json, caller);
+    let takeBack: (() => void) | undefined;
+    try {
+      this.gate.lanes.checkRoom(
+        allTiersOf(defined.spec)
+          .flatMap(routesOf)
+          .map(({ provider }) => provider),
+        { isPaid: this.gate.isPaid(info), isBatch: defined.spec.priority === "batch" },
+      );
+      takeBack = this.rates && (await this.countStart(this.rates, info));
+    } catch (refusal) {
+      // A repeated start asks for nothing new. It is looked for here alone: others need no read.
+      const known = idempotency && (await this.store.keyed(idempotency, info.createdAt));
+      if (!known) throw refusal;
+      return this.accepted(known.run, { type: "known", ...known }, caller);
+    }
     const run = newRunId();
     const accepted = {
       type: "run.accepted",
@@ -344,13 +355,7 @@ export class Runtime implements Runs {
       limits,
       bounds: info.bounds,
     };
-    const result = await this.host.accept(
-      run,
-      info,
-      defined.spec,
-      accepted,
-      this.idempotency(options.idempotencyKey, "start", body as Json, caller),
-    );
+    const result = await this.host.accept(run, info, defined.spec, accepted, idempotency);
     // A repeated start is counted once.
     if (result.type !== "accepted") takeBack?.();
     return this.accepted(run, result, caller);
@@ -414,6 +419,17 @@ export class Runtime implements Runs {
     if (result.type === "known" && !result.sameBody) throw mismatch(run);
     if (result.type === "stored") await this.host.deliver(run, message);
     return { run: runOf(result.record), replayed: result.type === "known" };
+  }
+
+  /** Puts a mark on a run, whatever its status; one author's later mark of a name takes the place of the one before. */
+  async score(run: string, score: ScoreBody, caller: Caller = local): Promise<Score> {
+    await this.checkVisible(run, caller);
+    return keepScore(this.store, run, score, caller, this.scheduler.now());
+  }
+
+  async scores(run: string, caller: Caller = local): Promise<{ data: Score[]; next: null }> {
+    await this.checkVisible(run, caller);
+    return { data: await scoresOf(this.store, run), next: null };
   }
 
   async events(run: string, options: EventsOptions & { readonly caller?: Caller } = {}): Promise<EventReader> {
@@ -834,7 +850,7 @@ export class Runtime implements Runs {
   private idempotency(key: string | undefined, route: string, body: Json, caller: Caller): Idempotency | undefined {
     if (key === undefined) return undefined;
     return {
-      scope: `${caller.tenant}/${caller.user ?? ""}/${route}`,
+      scope: scopeOf(caller, route),
       key,
       bodyHash: digest("sha1", JSON.stringify(body), "base64url"),
       expiresAt: this.scheduler.now() + idempotencyMs,
@@ -868,6 +884,10 @@ export class Runtime implements Runs {
     if (over.length > 0) await this.store.purgeMeters(over.map(({ key }) => key));
   }
 }
+
+/** Who may repeat a command under its key: the user, or where none is named, the API key. As JSON, so that no two are written alike. */
+const scopeOf = ({ tenant, user, key }: Caller, route: string): string =>
+  JSON.stringify(user === undefined ? [tenant, null, key ?? null, route] : [tenant, user, route]);
 
 function nameOf(input: Input): string {
   if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;

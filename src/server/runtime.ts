@@ -13,6 +13,7 @@ import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { RateLimit } from "../protocol/rate-limit.ts";
 import type { Run } from "../protocol/run.ts";
 import type { EventReader, EventsOptions, RunHandle } from "../protocol/runs.ts";
+import type { Score, ScoreBody } from "../protocol/score.ts";
 import type { UsageQuery, UsageReport } from "../protocol/usage.ts";
 
 /** An agent as clients see it. Schemas are JSON Schema; `null` where the agent has none. */
@@ -51,6 +52,9 @@ export interface ServerRuntime {
   journal(run: string, options: { caller: Caller; cursor?: string; limit?: number }): Promise<Page<unknown>>;
   /** Every yes and no about a run, with its reason. */
   decisions(run: string, caller: Caller): Promise<Page<Decision>>;
+  /** Rejects with `conflict` where a run has as many scores as are kept. */
+  score(run: string, score: ScoreBody, caller: Caller): Promise<Score>;
+  scores(run: string, caller: Caller): Promise<Page<Score>>;
   session(id: string, caller: Caller): Promise<{ id: string; runs: readonly Run[]; messages: readonly unknown[] }>;
   /** Those above the run, in their present windows. */
   budgets(caller: Caller): Promise<readonly Budget[]>;

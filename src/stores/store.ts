@@ -156,6 +156,20 @@ export type BudgetOverride = {
   readonly at: number;
 };
 
+/** A mark that somebody gave a run. One author's later mark of a name takes the place of the one before. */
+export type ScoreRow = {
+  readonly name: string;
+  readonly by: string;
+  /** A finite number. */
+  readonly value: number;
+  readonly comment?: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+};
+/** `full`: the run has {@link maxScores} already. */
+export type ScoreResult = "written" | "not_found" | "full";
+export const maxScores = 100;
+
 /** What a meter has counted beside money. A call counts when it was granted, however it ends. */
 export type Counts = { readonly tokens: Count; readonly calls: Count };
 export type Count = { limit: number; spent: number; held: number };
@@ -387,6 +401,8 @@ export interface Store {
     message: InboxMessage,
     options?: { readonly hash?: string; readonly idempotency?: Idempotency },
   ): Promise<MessageResult>;
+  /** The run that a command under this key was for, and whether it had the same body; null for a key that is free at `now`. */
+  keyed(idempotency: Idempotency, now: number): Promise<{ readonly run: string; readonly sameBody: boolean } | null>;
   /** Messages no turn has consumed, oldest first. */
   inbox(run: string): Promise<readonly InboxMessage[]>;
   /** Runs that `owner` has and for which a message waits: another process may have taken it, and its hint may be lost. */
@@ -438,6 +454,11 @@ export interface Store {
   setOverride(override: BudgetOverride): Promise<void>;
   /** Those that were set after `position` (0: all), and the position to go on from: whoever does misses none. */
   overrides(position: number): Promise<{ readonly rows: readonly BudgetOverride[]; readonly position: number }>;
+
+  /** Keeps the mark on a run, whatever the run's status; it goes with the run. */
+  score(run: string, score: ScoreRow): Promise<ScoreResult>;
+  /** By name, then author. */
+  scores(run: string): Promise<readonly ScoreRow[]>;
 
   /** Deletes these meters, but for those that carry a hold. How many were deleted. */
   purgeMeters(keys: readonly string[]): Promise<number>;

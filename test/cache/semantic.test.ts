@@ -138,6 +138,21 @@ test("a sensitive run tells no embedder elsewhere; one on this machine it may", 
   expect((await ask(here.runtime, "how is it")).cached).toBeUndefined();
 });
 
+test("what goes to a model with placeholders goes to no embedder elsewhere; to one on this machine it may", async () => {
+  const price = { input_usd_per_mtok: 0, output_usd_per_mtok: 1 };
+  const tier = { provider: "self", model: "m", max_output_tokens: 100, price };
+  const tiers = { plain: { ...tier, hedge: { after_ms: 60_000, tier: "covered" } }, covered: { ...tier, anonymise: true } };
+  for (const chain of [["covered"], ["plain", "covered"], ["plain"]]) {
+    const away = credulous({ local: false });
+    const { runtime, requests } = await world(away, { semantic: { mode: "on" } }, numbered(), { tiers, agent: { tiers: chain } });
+    for (const input of ["Is ada@example.org in?", "is ada@example.org in"]) expect((await ask(runtime, input)).cached).toBeUndefined();
+    expect([requests(), away.texts]).toEqual([2, []]);
+  }
+  const here = await world(credulous(), { semantic: { mode: "on" } }, numbered(), { tiers, agent: { tiers: ["covered"] } });
+  await ask(here.runtime, "Is ada@example.org in?");
+  expect((await ask(here.runtime, "is ada@example.org in")).cached).toBe(true);
+});
+
 test("an embedder that fails is a miss, is left alone after three times, and costs no run anything", async () => {
   const embedder = credulous();
   const { runtime, requests } = await world(embedder, { semantic: { mode: "on" } }, numbered());

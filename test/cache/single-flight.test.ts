@@ -217,6 +217,27 @@ test("with a cache behind it: one call for many at once, none for those that com
   expect(provider.book.entries).toHaveLength(1);
 });
 
+test("whoever asks after a purge shares no call that was begun before it, and nothing old is kept", async () => {
+  const [first, second] = [gate(), gate()];
+  const cache = { exact: {}, single_flight: true, scope: "tenant", tags: ["prices"] } as const;
+  const scripts = [after(first.opened, all("Old.")), after(second.opened, all("New."))];
+  const { start, provider, runtime } = await world(scripts, { cache }, { store: { path: ":memory:" } });
+  const before = await start();
+  await provider.book.entry(0);
+  await runtime.purgeCache({ tag: "prices" });
+  const later = await start();
+  const third = await start();
+  await until("the third shares with the second", () => runtime.cacheCounts()?.shared === 1);
+  second.open();
+  await Promise.all([later.ended, third.ended]);
+  first.open();
+  await before.ended;
+  expect([before, later, third].map((one) => one.text())).toEqual(["Old.", "New.", "New."]);
+  const last = await start();
+  await last.ended;
+  expect(await last.handle.result()).toMatchObject({ cached: true, output: "New." });
+});
+
 test("cancels and joins in any order leave nothing behind, and what all paid is the one bill", async () => {
   const gates = new Map<string, ReturnType<typeof gate>>();
   const { start, runtime, provider } = await world([

@@ -254,6 +254,16 @@ describe("what is wrong is said with the key, the value and the way out", () => 
       { limits: { max_steps: 1e30 } },
       /^test: limits\.max_steps must be at most 9,007,199,254,740,991, not 1e\+30$/,
     ],
+    [
+      "a time that is longer than a timer",
+      { tiers: { fast: { provider: "openai", model: "m", hedge: { after_ms: 3_000_000_000, tier: "slow" } } } },
+      /tiers\.fast\.hedge\.after_ms must be at most 2,147,483,647, not 3000000000/,
+    ],
+    [
+      "a timeout that is longer than a timer",
+      { tiers: { fast: { provider: "openai", model: "m", timeouts: { total_ms: 2 ** 31 } } } },
+      /timeouts\.total_ms must be at most 2,147,483,647/,
+    ],
     ["a name that is none", { tiers: { "a b": {} } }, /^test: tiers\.a b needs another name: it must be a name of letters, digits, dots/],
     ["a missing key", { tiers: { fast: { provider: "openai" } } }, /tiers\.fast\.model is missing: it must be text/],
     [

@@ -1,7 +1,7 @@
 /** Bounds are promises: what fuzzed runs of the real runtime did is held against what was said when they were accepted. */
 import { expect, test } from "vitest";
 import type { AgentSpec } from "../../src/runtime/agent.ts";
-import { agents, type Ended, FuzzedWorld } from "./fuzzed-world.ts";
+import { agents, type Ended, FuzzedWorld, patterns } from "./fuzzed-world.ts";
 import { chance } from "./inputs.ts";
 
 /** A larger number for a long run: `FUZZ_RUNS=100000 npx vitest run test/machines/fuzz.test.ts`. */
@@ -19,6 +19,19 @@ test(`${runs} fuzzed runs stay within their bounds and their limits`, { timeout:
   expect(Math.max(...ended.map(({ performed }) => performed.calls))).toBeGreaterThan(15);
   expect(Math.max(...ended.map(({ performed }) => performed.tools))).toBeGreaterThan(10);
   expect(ended.filter(({ run, performed }) => performed.calls === run.limits.max_calls).length).toBeGreaterThan(0);
+});
+
+test(`${runs / 10} fuzzed runs of patterns stay within their bounds and their limits`, { timeout: 60_000 + runs * 300 }, async () => {
+  const ended = await new FuzzedWorld(chance(seed)).play(runs / 10, (i) => patterns[i % patterns.length] as AgentSpec);
+  expect(ended).toHaveLength(runs / 10);
+  for (const one of ended) expect(exceeded(one), `${one.run.agent} ${one.run.id} ${JSON.stringify(one)}`).toEqual([]);
+  const kindOf = new Map(patterns.map(({ name, machine }) => [name, machine.replace(/@.*/, "")]));
+  for (const [kind, runs] of Map.groupBy(ended, ({ run }) => kindOf.get(run.agent))) {
+    expect([kind, runs.some(({ run }) => run.status === "done")]).toEqual([kind, true]);
+    expect(Math.max(...runs.map(({ performed }) => performed.calls)), kind).toBeGreaterThan(5);
+  }
+  expect(new Set(kindOf.values()).size).toBe(5);
+  expect(Math.max(...ended.map(({ performed }) => performed.calls))).toBeGreaterThan(15);
 });
 
 test("the bound of calls is reached, so it is no larger than it must be", async () => {

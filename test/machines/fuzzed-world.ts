@@ -21,6 +21,8 @@ import { type DefinedAgent, Runtime } from "../../src/runtime/runtime.ts";
 import type { Scheduler } from "../../src/runtime/scheduler.ts";
 import { type Tool, tool } from "../../src/runtime/tool.ts";
 import { sqliteInThread } from "../../src/stores/sqlite.ts";
+import { patternsWith } from "./fuzzed-patterns.ts";
+import { chance } from "./inputs.ts";
 
 /** What was performed for a run. */
 export type Performed = {
@@ -129,6 +131,8 @@ export const agents: readonly AgentSpec[] = [
   spec("confirmed", { tools: shown, tiers: tiers.slice(0, 2), retries: 1, confirmAbove: 20_000 }),
 ];
 const defined = (of: AgentSpec): DefinedAgent => ({ spec: of, options: {} });
+const definedPatterns = patternsWith(tiers, tools, 32, chance(Number(process.env.FUZZ_SEED ?? 1)));
+export const patterns: readonly AgentSpec[] = definedPatterns.map((pattern) => pattern.spec);
 
 export class FuzzedWorld {
   readonly runtime: Promise<Runtime>;
@@ -154,7 +158,7 @@ export class FuzzedWorld {
       interpreter: this.interpreter(),
       providers: new Map([["fake", provider]]),
       tools: { hands: tools },
-      agents: agents.map(defined),
+      agents: [...agents.map(defined), ...definedPatterns],
     });
   }
 
@@ -174,7 +178,9 @@ export class FuzzedWorld {
   // --- a run from outside
 
   private async follow(runtime: Runtime, agent: AgentSpec): Promise<void> {
-    const handle = await runtime.start({ agent: agent.name, input: "x".repeat(1 + this.pick(3_000)), limits: this.limits() });
+    // A pattern's own limits are what it can need: they are left to it.
+    const limits = agent.plan ? this.moneyAndTime() : this.limits();
+    const handle = await runtime.start({ agent: agent.name, input: "x".repeat(1 + this.pick(3_000)), limits });
     if (this.chance(0.05)) this.after(this.pick(60_000), () => void handle.cancel("enough").catch(() => {}));
     for await (const event of handle) {
       if (event.type === "input.requested" && this.chance(0.8))
@@ -201,6 +207,10 @@ export class FuzzedWorld {
     );
   }
 
+  private moneyAndTime(): LimitsInput {
+    return this.chance(0.3) ? { max_cost_microusd: 1_000 + this.pick(20_000), deadline_ms: 1_000 + this.pick(200_000) } : {};
+  }
+
   private limits(): LimitsInput {
     const some = <T>(value: T): T | undefined => (this.chance(0.25) ? value : undefined);
     const limits = {
@@ -220,7 +230,7 @@ export class FuzzedWorld {
     return {
       perform: (work, report) => {
         const limitMs = Math.min(work.ask.kind === "call" ? timeouts.total : 30_000, Math.max(1, work.remainingMs));
-        const { outcome, account } = work.ask.kind === "call" ? this.call(work) : this.tool(work);
+        const { outcome, account } = work.ask.kind === "call" ? this.call(work) : this.other(work);
         const cancel = this.after(this.chance(0.1) ? limitMs : this.pick(Math.min(2_000, limitMs) + 1), () => {
           this.charge(work.run, account);
           report.done(outcome);
@@ -256,20 +266,26 @@ export class FuzzedWorld {
     const lost: WorkError = { code: "lost", message: "the process died", retryable: true };
     if (script === "lost") return { outcome: failed(lost), account };
     if (script === "unavailable") return { outcome: failed(errorBody("provider_unavailable", "503")), account };
+    const machines = (asked.tools ?? []).filter((name) => name !== "look" && name !== "send");
+    const named = ["look", "look", "send", "unheard", ...machines];
     const uses = Array.from({ length: this.chance(0.1) ? 50 : 1 + this.pick(4) }, (_, i) => ({
       id: `u${i}`,
-      name: ["look", "look", "send", "unheard"][this.pick(4)] as string,
+      name: named[this.pick(named.length)] as string,
       input: (this.chance(0.1) ? {} : { argument: String(this.pick(1_000)) }) as Json,
-    }));
+    })).map((use) =>
+      machines.includes(use.name) && "argument" in (use.input as object) ? { ...use, input: { input: "Is it so?" } } : use,
+    );
     const wantsTools = asked.tools !== undefined && asked.tools.length > 0;
-    if (asked.for === "internal") return { outcome: this.verdict(ok, failed), account };
+    if (asked.for === "internal" && (asked.part === undefined || asked.part.endsWith("classifier")))
+      return { outcome: this.verdict(ok, failed), account };
     const ways: (() => Outcome)[] = [
       ...(work.spec.onLength ? [() => ok({ finish: "length" })] : []),
       ...(work.spec.onCut ? [() => failed({ ...errorBody("interrupted", "the stream broke"), text: "An an" }, 5)] : []),
       ...(work.spec.stream === "checked" ? [() => ok({ text: `{${this.pick(3)}`, problem: "it is no JSON", unseen: true })] : []),
       () => (wantsTools ? ok({ finish: "tools", text: "", tools: uses }) : ok({})),
       () => (wantsTools ? ok({ finish: "tools", text: "", tools: uses }) : ok({ text: "" })),
-      () => ok({ text: "short", confidence: this.chance(0.5) ? 1 : 0.5 }),
+      () =>
+        ok({ text: asked.part === undefined ? "short" : (["short", "1"][this.pick(2)] as string), confidence: this.chance(0.5) ? 1 : 0.5 }),
       () => (asked.structured ? ok({ text: `{${this.pick(3)}`, problem: "it is no JSON" }) : ok({ text: "" })),
       () => ok({ text: "", finish: "tools", tools: uses }),
       () => failed(errorBody("provider_unavailable", "503")),
@@ -300,6 +316,15 @@ export class FuzzedWorld {
       () => failed({ code: "lost", message: "the process died", retryable: true }),
     ];
     return (ways[this.pick(ways.length)] as () => Outcome)();
+  }
+
+  /** What costs no money. */
+  private other(work: Work): { outcome: Outcome; account?: Account } {
+    const { ask } = work;
+    if (ask.kind === "delegate") return { outcome: { ok: true, value: null } };
+    if (ask.kind !== "split") return this.tool(work);
+    const count = this.pick(8);
+    return { outcome: { ok: true, value: { chunks: Array.from({ length: count }, () => ask.input.text.slice(0, 500)) } } };
   }
 
   private tool(work: Work): { outcome: Outcome; account?: Account } {

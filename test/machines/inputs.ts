@@ -4,6 +4,11 @@ import { agentMachine } from "../../machines/agent.ts";
 import { type Message, type Walk, walk } from "../../machines/bounds.ts";
 import { breakerDefaults, breakerMachine } from "../../machines/breaker.ts";
 import { compactionMachine } from "../../machines/compaction.ts";
+import { chainMachine } from "../../machines/patterns/chain.ts";
+import { fanOutMachine } from "../../machines/patterns/fan-out.ts";
+import { mapReduceMachine } from "../../machines/patterns/map-reduce.ts";
+import type { FanOutPlan, LeafPlan, MapReducePlan, Plan, PlanKind, RouterPlan, Stage } from "../../machines/patterns/plan.ts";
+import { routerMachine } from "../../machines/patterns/router.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { routingMachine } from "../../machines/routing.ts";
 import { defaultSupervision } from "../../machines/supervision.ts";
@@ -52,6 +57,64 @@ export const context = { keep_turns: 2, max_tokens: 1_000, summarise: { tier: "s
 
 export const compaction = { messages: long, history: 6, policy: context, again: false, step: 1, attempt: 1 } as const;
 
+/** A part with a tiny policy: each of its ends is a call away. */
+export const leaf = (name: string, more: object = {}): LeafPlan => ({
+  kind: "single",
+  name,
+  input: { part: name, tiers: ["a"], retries: 0, onBudget: "stop", ...more },
+});
+export const chainOf = (stages: readonly Stage[], redos = 1): Plan => ({ kind: "chain", name: "chain", stages, redos });
+export const stage = (name: string, more: Omit<Stage, "plan"> = {}): Stage => ({ plan: leaf(name), ...more });
+export const routerOf = (more: Partial<RouterPlan> = {}): RouterPlan => ({
+  kind: "router",
+  name: "router",
+  // The classifier of the walk says "An answer.".
+  routes: ["other", "an-answer"].map((name) => ({ description: `about ${name}`, plan: leaf(name) })),
+  default: "other",
+  ...more,
+});
+export const fanOutOf = (more: Partial<FanOutPlan> = {}): FanOutPlan => ({
+  kind: "fan-out",
+  name: "fan-out",
+  branches: ["one", "two", "three"].map((name) => leaf(name)),
+  width: 2,
+  onFailure: "drop",
+  retries: 0,
+  siblings: "cancel",
+  least: 1,
+  aggregate: { by: "vote" },
+  ...more,
+});
+export const mapReduceOf = (more: Partial<MapReducePlan> = {}): MapReducePlan => ({
+  kind: "map-reduce",
+  name: "map-reduce",
+  text: "{{input}}",
+  tokens: 100,
+  overlap: 0,
+  maxChunks: 4,
+  map: leaf("map"),
+  mapPrompt: "{{chunk}}",
+  reduce: leaf("reduce"),
+  reducePrompt: "{{parts}}",
+  fanIn: 2,
+  width: 2,
+  onFailure: "drop",
+  retries: 0,
+  siblings: "cancel",
+  ...more,
+});
+const classifier = { part: "classifier", tier: "s", sureFrom: 0.5 } as const;
+const onlyOne = leaf("only", { degraded: "Sorry." });
+
+export const patternMachines: { readonly [kind in Exclude<PlanKind, "agent" | "single">]: AnyStateMachine } = {
+  chain: chainMachine,
+  router: routerMachine,
+  "fan-out": fanOutMachine,
+  "map-reduce": mapReduceMachine,
+};
+const patternWalk = (plan: Plan, more: object = {}): Walk =>
+  walk(patternMachines[plan.kind as keyof typeof patternMachines], { input: { plan, messages, ...more } });
+
 const supervision = { ...defaultSupervision, max_restarts: 2 };
 
 const asked = (label: string, more: object): Message => ({
@@ -68,6 +131,13 @@ const supervised: readonly Message[] = [
     problem: { code: "tool_not_found", message: "there is no such tool", retryable: false },
   }),
   asked("asked for a wait", { kind: "sleep" }),
+  asked("asked for a page", {
+    kind: "tool",
+    use: { hash: "p", name: "page", needsApproval: false, untrusted: true, consequential: false },
+  }),
+  { label: "a yes", event: { type: "work.approved", hash: "m" } },
+  { label: "text from outside before it", event: { type: "work.read" } },
+  asked("asked for a mail", { kind: "tool", use: { hash: "m", name: "mail", needsApproval: true, untrusted: false, consequential: true } }),
   asked("asked for a wait before a restart", { kind: "sleep", isRestart: true }),
   asked("asked after the deadline", { at: 1_000 }),
   asked("asked too deep", { depth: 5 }),
@@ -94,6 +164,10 @@ const policies = [
 ] as const;
 
 /** Every machine, with the walks that together cover it. */
+const exposed = [{}, { cache: true }].map((more) =>
+  walk(requestMachine, { input: { ...request, tiers: ["a"], retries: 0, expose: true, ...more } }),
+);
+
 export const walked: readonly { readonly name: string; readonly machine: AnyStateMachine; readonly walks: () => readonly Walk[] }[] = [
   {
     name: "request",
@@ -101,6 +175,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
     walks: () => [
       walk(requestMachine, { input: { ...request, tiers: [] } }),
       walk(requestMachine, { input: request }),
+      ...exposed,
       walk(requestMachine, { input: { ...request, tiers: ["a", "b"], structured: true } }),
       walk(requestMachine, { input: { ...request, tiers: ["a"], retries: 1, onBudget: "ask", degraded: "Sorry.", cache: true } }),
       ...policies.map((policy) => walk(requestMachine, { input: { ...request, tiers: ["a", "b"], retries: 1, ...policy } })),
@@ -112,6 +187,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
     walks: () => [
       walk(requestMachine, { input: { ...request, tools: undefined, tiers: [] } }),
       walk(requestMachine, { input: { ...request, tools: undefined } }),
+      ...exposed,
       walk(requestMachine, { input: { ...request, tools: undefined, tiers: ["a"], onBudget: "ask", degraded: "Sorry.", cache: true } }),
       ...policies.map((policy) =>
         walk(requestMachine, { input: { ...request, tools: undefined, tiers: ["a", "b"], retries: 1, ...policy } }),
@@ -135,6 +211,10 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(toolMachine, { input: use }),
       walk(toolMachine, { input: { ...use, needsApproval: true } }),
       walk(toolMachine, { input: { ...use, restarts: 2 } }),
+      walk(toolMachine, { input: { ...use, mayNeedYes: true } }),
+      walk(toolMachine, { input: { ...use, input: { question: "Which?" }, isQuestion: true } }),
+      walk(toolMachine, { input: { ...use, plan: leaf("expert") } }),
+      walk(toolMachine, { input: { ...use, plan: fanOutOf(), input: { input: "Is it safe?" }, needsApproval: true } }),
     ],
   },
   {
@@ -146,6 +226,55 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(routingMachine, { input: { ...route, rule: { number: 2, tier: "b" } } }),
       walk(routingMachine, { input: { ...route, task: { name: "sum", tier: "c" } } }),
       walk(routingMachine, { input: { ...route, classifier: { tier: "s", labels }, default: "c" } }),
+      walk(routingMachine, { input: { ...route, classifier: { tier: "s", labels, sureFrom: 0.5 }, part: "sorter" } }),
+    ],
+  },
+  {
+    name: "chain",
+    machine: chainMachine,
+    walks: () => [
+      patternWalk(chainOf([stage("draft"), stage("edit")])),
+      patternWalk(chainOf([stage("draft"), stage("check", { optional: true }), stage("edit", { review: true })], 2)),
+      patternWalk(chainOf([stage("draft", { review: true }), { plan: onlyOne }, stage("edit", { review: true, optional: true })])),
+      patternWalk(chainOf([{ plan: chainOf([stage("draft"), stage("edit", { review: true })]) }, { plan: routerOf() }])),
+    ],
+  },
+  {
+    name: "router",
+    machine: routerMachine,
+    walks: () => [
+      patternWalk(routerOf()),
+      patternWalk(routerOf({ tasks: { sum: "an-answer" } }), { task: "sum" }),
+      patternWalk(routerOf({ classifier, tasks: { sum: "an-answer" } }), { task: "toString" }),
+      patternWalk(routerOf({ classifier, routes: [{ description: "all", plan: fanOutOf() }], default: "fan-out" }), { for: "internal" }),
+    ],
+  },
+  {
+    name: "fan-out",
+    machine: fanOutMachine,
+    walks: () => [
+      ...(["first", "vote"] as const).flatMap((by) =>
+        (["cancel", "drain"] as const).flatMap((siblings) => [
+          patternWalk(fanOutOf({ aggregate: { by }, siblings, least: 2, retries: 1, branches: fanOutOf().branches.slice(1) })),
+          patternWalk(fanOutOf({ aggregate: { by }, siblings, onFailure: "fail", retries: 1, width: siblings === "drain" ? 2 : 3 })),
+          patternWalk(fanOutOf({ aggregate: { by }, siblings, least: 2 })),
+        ]),
+      ),
+      patternWalk(fanOutOf({ aggregate: { by: "best", judge: leaf("judge") }, branches: [leaf("one"), onlyOne] })),
+      patternWalk(fanOutOf({ aggregate: { by: "merge", merger: leaf("editor", { degraded: "Sorry." }) }, retries: 1, width: 1 })),
+      patternWalk(fanOutOf({ branches: [chainOf([stage("draft"), stage("edit")]), leaf("one")], onFailure: "fail", siblings: "drain" })),
+    ],
+  },
+  {
+    name: "map-reduce",
+    machine: mapReduceMachine,
+    walks: () => [
+      ...(["cancel", "drain"] as const).flatMap((siblings) => [
+        patternWalk(mapReduceOf({ siblings })),
+        patternWalk(mapReduceOf({ siblings, onFailure: "fail", retries: 1, width: 1 })),
+      ]),
+      patternWalk(mapReduceOf({ maxChunks: 9, confirmAbove: 2, fanIn: 3 })),
+      patternWalk(mapReduceOf({ map: fanOutOf({ branches: [leaf("one"), leaf("two")] }), reduce: onlyOne, width: 3 }), { for: "internal" }),
     ],
   },
   {
@@ -155,6 +284,7 @@ export const walked: readonly { readonly name: string; readonly machine: AnyStat
       walk(agentMachine, { input: { ...agent, degraded: "Sorry." } }),
       walk(agentMachine, { input: { ...agent, maxSteps: 1, parallelTools: 1, tools: agent.tools.slice(1) } }),
       walk(agentMachine, { input: { ...agent, tools: [] } }),
+      walk(agentMachine, { input: { ...agent, retries: 0, tools: [{ name: "plain", approval: false, compensation: "undo" }] } }),
       walk(agentMachine, {
         input: {
           ...agent,

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Move, type Path, pathsByTransition, pathsOf, randomPath } from "../../machines/bounds.ts";
 import { chance, walked } from "./inputs.ts";
 import { type Invariant, ofAgents, ofCompactions, ofRequests, ofRoutes, ofSupervisors, ofTools } from "./invariants.ts";
+import { ofChains, ofFanOuts, ofMapReduces, ofRouters } from "./pattern-invariants.ts";
 
 const invariants: { readonly [machine: string]: { readonly [name: string]: Invariant } } = {
   request: ofRequests,
@@ -11,9 +12,14 @@ const invariants: { readonly [machine: string]: { readonly [name: string]: Invar
   routing: ofRoutes,
   agent: ofAgents,
   supervisor: ofSupervisors,
+  chain: ofChains,
+  router: ofRouters,
+  "fan-out": ofFanOuts,
+  "map-reduce": ofMapReduces,
 };
 const random = 200;
-/** A fan of sixteen tools is the same move sixteen times; `single` is the request machine, which is walked in full. */
+/** A fan of sixteen tools, or of chunks, is the same move many times; `single` is the request machine, which is walked in full. */
+const fans: ReadonlySet<string> = new Set(["agent", "single", "fan-out", "map-reduce"]);
 const alike = ({ from, to, label, step }: Move): string =>
   [from.name, label, to.name, to.living.length === from.living.length, step.transitions].join();
 
@@ -30,7 +36,7 @@ describe.each(walked.filter(({ name }) => name in invariants))("on every path th
   };
   const pick = chance(1);
   for (const walk of make()) {
-    for (const path of pathsOf(walk, name === "agent" || name === "single" ? alike : undefined)) check(path);
+    for (const path of pathsOf(walk, fans.has(name) ? alike : undefined)) check(path);
     for (let i = 0; i < random; i++) {
       const path = randomPath(walk, pick);
       if (path) check(path);

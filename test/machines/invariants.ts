@@ -13,10 +13,10 @@ import type { Message } from "../../src/protocol/messages.ts";
 export type Invariant = (path: Path) => string | null;
 
 // The inputs and outcomes of work have the types of their placeholders (machines/work.ts).
-const outputOf = (path: Path): { status?: string } => path.steps.at(-1)?.step.snapshot.output as { status?: string };
-const asksOf = (path: Path, kind: string): { at: number; input: unknown }[] =>
+export const outputOf = (path: Path): { status?: string } => path.steps.at(-1)?.step.snapshot.output as { status?: string };
+export const asksOf = (path: Path, kind: string): { at: number; input: unknown }[] =>
   path.steps.flatMap(({ step }, at) => step.asked.filter((asked) => asked.kind === kind).map(({ input }) => ({ at, input })));
-const outcomesOf = (path: Path, kind: string): { at: number; ok: boolean; value: unknown }[] =>
+export const outcomesOf = (path: Path, kind: string): { at: number; ok: boolean; value: unknown }[] =>
   path.steps.flatMap(({ work, outcome }, at) => (work?.kind === kind && outcome ? [{ at, ok: outcome.ok, value: outcome.value }] : []));
 
 // --- every machine that answers

@@ -6,6 +6,10 @@ import type { AnyStateMachine } from "xstate";
 import { agentMachine } from "../../machines/agent.ts";
 import { breakerMachine } from "../../machines/breaker.ts";
 import { compactionMachine } from "../../machines/compaction.ts";
+import { chainMachine } from "../../machines/patterns/chain.ts";
+import { fanOutMachine } from "../../machines/patterns/fan-out.ts";
+import { mapReduceMachine } from "../../machines/patterns/map-reduce.ts";
+import { routerMachine } from "../../machines/patterns/router.ts";
 import { requestMachine } from "../../machines/request.ts";
 import { routingMachine } from "../../machines/routing.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
@@ -14,8 +18,12 @@ import { toolMachine } from "../../machines/tool.ts";
 const machines: { readonly [file: string]: AnyStateMachine } = {
   "agent.ts": agentMachine,
   "breaker.ts": breakerMachine,
+  "chain.ts": chainMachine,
   "compaction.ts": compactionMachine,
+  "fan-out.ts": fanOutMachine,
+  "map-reduce.ts": mapReduceMachine,
   "request.ts": requestMachine,
+  "router.ts": routerMachine,
   "routing.ts": routingMachine,
   // Its placeholder of an agent is typed as what is relied on.
   "supervisor.ts": supervisorMachine as unknown as AnyStateMachine,
@@ -29,7 +37,7 @@ test("each file with a machine is known here", () => {
   expect(ofMachines.map(({ file }) => file).sort()).toEqual(Object.keys(machines).sort());
 });
 
-describe.each(ofMachines)("$path", ({ file, text }) => {
+describe.each(ofMachines)("$path", ({ file, path, text }) => {
   const forbidden: readonly (readonly [name: string, pattern: RegExp])[] = [
     ["a delayed transition", /\bafter\s*:/],
     ["a delay", /\bdelays?\s*:/],
@@ -47,10 +55,11 @@ describe.each(ofMachines)("$path", ({ file, text }) => {
   for (const [name, pattern] of forbidden) test(`has no use for ${name}`, () => expect(pattern.exec(text)?.[0]).toBeUndefined());
 
   test("imports only XState, the protocol and other machines", () => {
+    const up = path.replace("machines/", "").includes("/") ? "../" : "";
+    const protocol = new RegExp(`^\\.\\./${up}src/protocol/`);
+    const other = up ? /^(\.|\.\.)\/[a-z-]+\.ts$/ : /^\.\/(patterns\/)?[a-z-]+\.ts$/;
     const imports = [...text.matchAll(/from "([^"]+)"/g)].map(([, from]) => from as string);
-    expect(imports.filter((from) => from !== "xstate" && !/^\.\.\/src\/protocol\//.test(from) && !/^\.\/[a-z-]+\.ts$/.test(from))).toEqual(
-      [],
-    );
+    expect(imports.filter((from) => from !== "xstate" && !protocol.test(from) && !other.test(from))).toEqual([]);
   });
 
   const machine = machines[file] as AnyStateMachine;

@@ -310,6 +310,22 @@ describe.each(wires)("$name", (wire) => {
       expect(JSON.stringify(masked.end)).not.toContain("6789");
     });
 
+    test("looks for a key before it cuts what it shows", async () => {
+      // Each piece of eight characters is there once, so that it would be seen where a cut left it.
+      const key = Array.from({ length: 25 }, (_, index) => `Q${String(index).padStart(2, "0")}xkeyZ`).join("");
+      const keyed = wire.make(server.url, { apiKey: key });
+      const repeated = `${key} `.repeat(20);
+      for (const script of [
+        json(401, { error: { message: repeated } }),
+        json(401, { error: { message: "no", code: repeated } }),
+        json(401, { error: { message: "no" } }, { "x-request-id": `r${key}` }),
+      ]) {
+        server.use(() => script);
+        expect(JSON.stringify((await collect(keyed)).end)).not.toMatch(/Q\d\dxkey/);
+      }
+      await keyed.close();
+    });
+
     test("does not wait for the rest of an error", async () => {
       const { end } = await answer([
         head(500, { "content-type": "text/plain", "content-length": "900000" }),

@@ -1,6 +1,7 @@
 /** Sensitive data only reaches self-hosted models, whatever a caller, a machine or a session says (FEATURES C5). */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type AnyStateMachine, assign, setup } from "xstate";
+import { z } from "zod";
 import { call } from "../../machines/work.ts";
 import { type AgentOptions, createRuntime, openai, type Runtime, sqlite, vllm } from "../../src/index.ts";
 import type { StartBody } from "../../src/protocol/commands.ts";
@@ -61,6 +62,14 @@ const agents: AgentOptions[] = [
     },
   },
   {
+    name: "read",
+    machine: "single",
+    tiers: ["public", "own"],
+    retries: 0,
+    input: z.union([z.string(), z.looseObject({})]),
+    route: { rules: [{ keywords: ["diagnosis", "social security", "sante\u0301"], match: "file no\\. [0-9]+", sensitive: true }] },
+  },
+  {
     name: "classified",
     machine: "single",
     tiers: ["own", "public"],
@@ -100,6 +109,8 @@ const news = () => outside.book.entries.slice(seen);
 beforeEach(() => {
   seen = outside.book.entries.length;
 });
+
+const parts = (...texts: string[]) => ({ messages: [{ role: "user", content: texts.map((text) => ({ type: "text", text })) }] });
 
 async function run(agent: string, more: Partial<StartBody> = {}) {
   const handle = await runtime.start({ agent, input: canary, ...more });
@@ -147,6 +158,29 @@ describe("nothing that is sensitive leaves", () => {
     });
     expect(news()).toEqual([]);
     expect(await run("ruled", { input: "A canary" })).toMatchObject({ tier: "public" });
+  });
+
+  test.each([
+    ["a key", { diagnosis: "flu" }],
+    ["a key deep in it", { patient: [{ diagnosis: 1 }] }],
+    ["a phrase over a line break", "my social\nsecurity"],
+    ["a phrase with two spaces", "my social  security"],
+    ["a phrase with a space that does not break", "my social\u00a0security"],
+    ["a phrase in two parts", parts("my social", "security")],
+    ["letters composed", "ma sant\u00e9"],
+    ["letters and their marks", "ma sante\u0301"],
+    ["full width letters", "my \uff44iagnosis"],
+    ["a soft hyphen in it", "my diag\u00adnosis"],
+    ["a character without width in it", "my diag\u200bnosis"],
+    ["a pattern in other digits", "File no. 1, file\u00a0no. \uff14"],
+  ])("of words that a rule marks, as a model reads them: %s", async (_, input) => {
+    expect(await run("read", { input })).toMatchObject({ tier: "own" });
+    expect(news()).toEqual([]);
+  });
+
+  test("and no more than they say", async () => {
+    for (const input of ["a prediagnosis", "social and security", parts("socialsecurity")])
+      expect(await run("read", { input })).toMatchObject({ tier: "public" });
   });
 
   test("in later runs of its session, however often it is passed on", async () => {

@@ -5,7 +5,7 @@ import { sharedPostgres } from "./postgres-server.ts";
 import { storeContract } from "./store-contract.ts";
 
 const schema = `contract_${process.pid}`;
-const tables = ["runs", "turns", "calls", "overrides", "meters", "inbox", "idempotency", "owners", "agents"];
+const tables = ["runs", "turns", "calls", "overrides", "scores", "meters", "inbox", "idempotency", "owners", "agents"];
 let isMade = false;
 
 async function sql(text: string): Promise<void> {

@@ -65,7 +65,9 @@ describe("the schema", () => {
     await opened(url, schema).commit([accept("r1"), turn("r1", 1, { asks: [call(1, 60, [meter("m", 100)])] })]);
     const client = await connected(url, schema);
     // As version 1 made it.
-    await client.query("drop table calls; drop table overrides; alter table runs drop column key; update version set version = 1");
+    await client.query(
+      "drop table calls; drop table overrides; drop table scores; alter table runs drop column key; update version set version = 1",
+    );
     const stores = [opened(url, schema), opened(url, schema)];
     expect(await Promise.all(stores.map((store) => store.get("r1")))).toMatchObject([{ heldNano: 60 }, { heldNano: 60 }]);
     const [store] = stores as [Store, Store];
@@ -75,6 +77,17 @@ describe("the schema", () => {
       costNano: 40,
     });
     expect((await client.query("select version from version")).rows).toEqual([{ version: schemaVersion }]);
+  });
+
+  it("of version 2 is read on, and its runs can be scored", async () => {
+    const { url, schema } = await place();
+    await opened(url, schema).commit([accept("r1")]);
+    const client = await connected(url, schema);
+    await client.query("drop table scores; update version set version = 2");
+    const stores = [opened(url, schema), opened(url, schema)];
+    const mark = (by: string) => ({ name: "correct", by, value: 1, at: t0 });
+    expect(await Promise.all(stores.map((store, i) => store.score("r1", mark(`u${i}`))))).toEqual(["written", "written"]);
+    expect(await (stores[0] as Store).scores("r1")).toEqual([mark("u0"), mark("u1")]);
   });
 
   it("of a newer version is refused for good", async () => {

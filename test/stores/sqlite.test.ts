@@ -76,7 +76,7 @@ describe("the file", () => {
     // As version 1 made it.
     const db = new DatabaseSync(path);
     db.exec("drop index runs_unfinished; alter table meters drop column counts; pragma user_version = 1");
-    db.exec("drop table calls; drop table overrides; alter table runs drop column key");
+    db.exec("drop table calls; drop table overrides; drop table scores; alter table runs drop column key");
     db.close();
     const store = opened(path);
     expect(await store.meters()).toEqual([{ key: "m", level: "user", limitNano: 100, spentNano: 40, heldNano: 30 }]);
@@ -90,6 +90,19 @@ describe("the file", () => {
       calls: 1,
       costNano: 7,
     });
+  });
+
+  it("of version 4 is read on, and its runs can be scored", async () => {
+    const path = newPath();
+    const before = opened(path);
+    await before.commit([accept("r1")]);
+    await before.close();
+    const db = new DatabaseSync(path);
+    db.exec("drop table scores; pragma user_version = 4");
+    db.close();
+    const store = opened(path);
+    expect(await store.score("r1", { name: "correct", by: "ada", value: 1, at: t0 })).toBe("written");
+    expect(await store.scores("r1")).toHaveLength(1);
   });
 
   it("of a newer version is refused for good", async () => {

@@ -11,6 +11,7 @@ import { overridesContract } from "./contract/overrides.ts";
 import { ownershipContract } from "./contract/ownership.ts";
 import { readsContract } from "./contract/reads.ts";
 import { reconcileContract } from "./contract/reconcile.ts";
+import { scoresContract } from "./contract/scores.ts";
 import { sharedContract } from "./contract/shared.ts";
 import { turnsContract } from "./contract/turns.ts";
 import { usageContract } from "./contract/usage.ts";
@@ -34,6 +35,7 @@ export function storeContract(name: string, make: MakePlace, options: ContractOp
     readsContract(make);
     usageContract(make);
     overridesContract(make, options.shared);
+    scoresContract(make);
     reconcileContract(make, options.damage);
     modelContract(make, options.histories);
     if (options.shared) sharedContract(make);

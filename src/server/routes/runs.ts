@@ -1,7 +1,8 @@
-/** Runs that exist: read, listed, cancelled, answered, and their sessions. */
+/** Runs that exist: read, listed, cancelled, answered, scored, and their sessions. */
 import { z } from "zod";
 import { cancelBody, runsQuery } from "../../protocol/commands.ts";
 import { EscapementError } from "../../protocol/errors.ts";
+import { scoreBody } from "../../protocol/score.ts";
 import { decodeAnswer } from "../answer.ts";
 import { readBody } from "../body.ts";
 import { decode } from "../decode.ts";
@@ -65,6 +66,22 @@ export const runRoutes: readonly Route[] = [
       const answered = await context.runtime.answer(run, answer, { caller, ...present({ idempotencyKey: key }) });
       return jsonReply(202, answered.run, replayedHeader(answered.replayed));
     },
+  },
+  {
+    method: "POST",
+    path: "/v1/runs/:id/scores",
+    access: "caller",
+    serve: async ({ context, request, caller }) => {
+      const run = runParam(request);
+      const score = decode(scoreBody, await readBody(request.req.raw, context.settings.limits));
+      return jsonReply(201, await context.runtime.score(run, score, caller));
+    },
+  },
+  {
+    method: "GET",
+    path: "/v1/runs/:id/scores",
+    access: "caller",
+    serve: async ({ context, request, caller }) => jsonReply(200, await context.runtime.scores(runParam(request), caller)),
   },
   {
     method: "GET",

@@ -1,6 +1,6 @@
 /** The Postgres store as one object over one database. Joins the parts; the store that callers see is `sql/store-over-calls.ts`. */
 
-import type { Calls, PackedOverride } from "../sql/calls.ts";
+import type { Calls, PackedOverride, PackedScore } from "../sql/calls.ts";
 import type { TurnRow } from "../store.ts";
 import { Database } from "./database.ts";
 import { storeError, storeGone } from "./errors.ts";
@@ -10,6 +10,7 @@ import { Overrides } from "./overrides.ts";
 import { Ownership } from "./ownership.ts";
 import { Reads } from "./reads.ts";
 import { Reconciler } from "./reconciler.ts";
+import { Scores } from "./scores.ts";
 import { UsageReads } from "./usage.ts";
 import { Writer } from "./writer.ts";
 
@@ -24,6 +25,7 @@ export class PostgresCore implements Awaited<Calls> {
   readonly #reads: Reads;
   readonly #usage: UsageReads;
   readonly #overrides: Overrides;
+  readonly #scores: Scores;
   readonly #reconciler: Reconciler;
 
   constructor(url: string, options: PostgresOptions = {}) {
@@ -34,11 +36,13 @@ export class PostgresCore implements Awaited<Calls> {
     this.#reads = new Reads(this.#database);
     this.#usage = new UsageReads(this.#database);
     this.#overrides = new Overrides(this.#database);
+    this.#scores = new Scores(this.#database);
     this.#reconciler = new Reconciler(this.#database);
   }
 
   readonly commit = this.#told("commit", (packed: Parameters<Calls["commit"]>[0]) => this.#writer.commit(packed));
   readonly message = this.#told("message", (...args: Parameters<Calls["message"]>) => this.#inbox.message(...args));
+  readonly keyed = this.#told("keyed", (...args: Parameters<Calls["keyed"]>) => this.#inbox.keyed(...args));
   readonly inbox = this.#told("inbox", (run: string) => this.#inbox.inbox(run));
   readonly unread = this.#told("unread", (owner: string) => this.#inbox.unread(owner));
   readonly heartbeat = this.#told("heartbeat", (owner: string, until: number) => this.#ownership.heartbeat(owner, until));
@@ -56,6 +60,8 @@ export class PostgresCore implements Awaited<Calls> {
   readonly meters = this.#told("meters", () => this.#reads.meters());
   readonly setOverride = this.#told("setOverride", (override: PackedOverride) => this.#overrides.set(override));
   readonly overrides = this.#told("overrides", (position: number) => this.#overrides.after(position));
+  readonly score = this.#told("score", (run: string, score: PackedScore) => this.#scores.set(run, score));
+  readonly scores = this.#told("scores", (run: string) => this.#scores.of(run));
   readonly usage = this.#told("usage", (...args: Parameters<Calls["usage"]>) => this.#usage.usage(...args));
   readonly purgeMeters = this.#told("purgeMeters", (keys: readonly string[]) => this.#writer.purgeMeters(keys));
   readonly putAgent = this.#told("putAgent", (hash: string, json: string) => this.#reads.putAgent(hash, json));

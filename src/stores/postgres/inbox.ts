@@ -1,6 +1,6 @@
 /** Messages to runs: stored before their sender is answered, until a turn consumes them (which the writer does, in that turn's transaction). */
 import { hasEnded } from "../../protocol/run.ts";
-import type { MessageOptions, PackedMessageResult } from "../sql/calls.ts";
+import type { Keyed, MessageOptions, PackedMessageResult } from "../sql/calls.ts";
 import { answerConflict } from "../sql/message.ts";
 import type { PackedMessage, PackedRecord } from "../sql/packed.ts";
 import type { Database, Sql } from "./database.ts";
@@ -23,6 +23,14 @@ export class Inbox {
       [owner],
     );
     return rows.map(([run]) => run);
+  }
+
+  async keyed(scope: string, key: string, now: number): Promise<Keyed | null> {
+    const rows = await this.#database.query<Keyed>(
+      `select run, body_hash from ${this.#schema}.idempotency where scope = $1 and key = $2 and expires_at > $3`,
+      [storable(scope), storable(key), now],
+    );
+    return rows[0] ?? null;
   }
 
   inbox(run: string): Promise<PackedMessage[]> {

@@ -115,7 +115,7 @@ export class Reads {
         [before, limit],
       );
       const positions = old.map(([position]) => position);
-      const rows = ["turns where run", "inbox where run", "runs where position"];
+      const rows = ["turns where run", "inbox where run", "scores where run", "runs where position"];
       if (old.length > 0) await Promise.all(rows.map((of) => sql(`delete from ${this.#schema}.${of} = any($1::bigint[])`, [positions])));
       if (old.length < limit) await sql(`delete from ${this.#schema}.idempotency where expires_at <= $1`, [now]);
       return old.length;

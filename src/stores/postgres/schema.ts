@@ -9,7 +9,7 @@ import { EscapementError } from "../../protocol/errors.ts";
 import type { Sql } from "./database.ts";
 import { lockOf } from "./text.ts";
 
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 const tables = (schema: string): string => `
 create table ${schema}.version (version integer not null);
@@ -85,7 +85,8 @@ create table ${schema}.idempotency (
 create index idempotency_expired on ${schema}.idempotency (expires_at);
 create table ${schema}.owners (owner text collate "C" primary key, until bigint not null);
 create table ${schema}.agents (hash text primary key, json text not null);
-${newTables(schema)}`;
+${newTables(schema)}
+${scoresTable(schema)}`;
 
 /** Since version 2. */
 const newTables = (schema: string): string => `
@@ -130,6 +131,19 @@ create table ${schema}.overrides (
 );
 `;
 
+/** Since version 3. */
+const scoresTable = (schema: string): string => `
+create table ${schema}.scores (
+  run bigint not null,
+  name text collate "C" not null,
+  scored_by text collate "C" not null,
+  value double precision not null,
+  comment text,
+  at bigint not null,
+  primary key (run, name, scored_by)
+);
+`;
+
 /** Makes the tables where they are missing. Throws `unavailable`, not retryable, when they are of a newer version. */
 export async function prepareSchema(sql: Sql, name: string, schema: string): Promise<void> {
   if ((await versionOf(sql, name, schema)) === schemaVersion) return;
@@ -149,8 +163,9 @@ export async function prepareSchema(sql: Sql, name: string, schema: string): Pro
       // Whoever may not make schemas is given one.
       if (there.length === 0) await sql(`create schema ${schema}`);
       await all(sql, tables(schema));
-    } else if (found === 1) {
-      await all(sql, `alter table ${schema}.runs add column key text collate "C";\n${newTables(schema)}`);
+    } else if (found < schemaVersion) {
+      const tablesOf2 = `alter table ${schema}.runs add column key text collate "C";\n${newTables(schema)}`;
+      await all(sql, `${found === 1 ? tablesOf2 : ""}\n${scoresTable(schema)}`);
       await sql(`update ${schema}.version set version = ${schemaVersion}`);
     }
     await sql("commit");

@@ -2,7 +2,7 @@
  * What the core of an SQL store can be asked, in rows and packed batches: SQLite's core answers at once, Postgres's when its server did.
  * `store-over-calls.ts` makes the store of it that callers see.
  */
-import type { Correction, EntryResult, Idempotency, ListQuery, TurnRow, UsageQuery } from "../store.ts";
+import type { Correction, EntryResult, Idempotency, ListQuery, ScoreResult, TurnRow, UsageQuery } from "../store.ts";
 import type { Packed, PackedMessage, PackedRecord } from "./packed.ts";
 import type { PackedUsage } from "./usage.ts";
 
@@ -10,6 +10,7 @@ import type { PackedUsage } from "./usage.ts";
 export interface Calls {
   commit(batch: Packed): EntryResult[];
   message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult;
+  keyed(scope: string, key: string, now: number): Keyed | null;
   inbox(run: string): PackedMessage[];
   unread(owner: string): string[];
   heartbeat(owner: string, until: number): void;
@@ -25,6 +26,8 @@ export interface Calls {
   setOverride(override: PackedOverride): void;
   /** In the order of their positions. */
   overrides(position: number): [position: number, ...PackedOverride][];
+  score(run: string, score: PackedScore): ScoreResult;
+  scores(run: string): PackedScore[];
   usage(query: UsageQuery): PackedUsage[];
   purgeMeters(keys: readonly string[]): number;
   putAgent(hash: string, json: string): void;
@@ -39,6 +42,8 @@ export interface Calls {
 }
 
 export type MessageOptions = { readonly hash?: string; readonly idempotency?: Idempotency };
+
+export type Keyed = [run: string, bodyHash: string];
 
 export type PackedMessageResult =
   | { readonly type: "stored" | "ended"; readonly record: PackedRecord }
@@ -72,6 +77,8 @@ export type PackedOverride = [
   by: string,
   at: number,
 ];
+
+export type PackedScore = [name: string, by: string, value: number, comment: string | null, at: number];
 
 export type EndedCursor = readonly [finishedAt: number, position: number];
 /** `next`: after which the next page begins; null after the last. */

@@ -26,6 +26,10 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
       const result = await call("message", run, [nonce, kind, ordinal ?? null, JSON.stringify(value), createdAt], options);
       return "record" in result ? ({ ...result, record: read(result.record) } as MessageResult) : result;
     },
+    async keyed({ scope, key, bodyHash }, now) {
+      const found = await call("keyed", scope, key, now);
+      return found && { run: found[0], sameBody: found[1] === bodyHash };
+    },
     inbox: async (run) =>
       (await call("inbox", run)).map(([nonce, kind, ordinal, value, createdAt]) => ({
         nonce,
@@ -92,6 +96,10 @@ export function storeOverCalls(call: Call, close: () => Promise<void>): Store {
         position: rows.at(-1)?.[0] ?? position,
       };
     },
+
+    score: (run, { name, by, value, comment, at }) => call("score", run, [name, by, value, comment ?? null, at]),
+    scores: async (run) =>
+      (await call("scores", run)).map(([name, by, value, comment, at]) => ({ name, by, value, ...(comment !== null && { comment }), at })),
 
     usage: async (query) => usageOf(await call("usage", query)),
 

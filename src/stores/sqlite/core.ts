@@ -9,17 +9,19 @@ import type {
   ClaimOptions,
   EndedCursor,
   EndedPage,
+  Keyed,
   MessageOptions,
   PackedFacts,
   PackedMessageResult,
   PackedMeter,
   PackedOverride,
   PackedPage,
+  PackedScore,
 } from "../sql/calls.ts";
 import { type FencedEntry, isCurrent } from "../sql/fence.ts";
 import type { Packed, PackedMessage, PackedRecord } from "../sql/packed.ts";
 import type { PackedUsage } from "../sql/usage.ts";
-import type { Correction, EntryResult, ListQuery, TurnRow, UsageQuery } from "../store.ts";
+import type { Correction, EntryResult, ListQuery, ScoreResult, TurnRow, UsageQuery } from "../store.ts";
 import { storeError, storeGone } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import type { RunRow } from "./live-runs.ts";
@@ -28,6 +30,7 @@ import { Ownership } from "./ownership.ts";
 import { Reads } from "./reads.ts";
 import { Reconciler } from "./reconciler.ts";
 import { open, type SqliteOptions } from "./schema.ts";
+import { Scores } from "./scores.ts";
 import { Transaction } from "./transaction.ts";
 import { UsageReads } from "./usage.ts";
 import { Writer } from "./writer.ts";
@@ -41,6 +44,7 @@ export class SqliteCore implements Calls {
   readonly #reads: Reads;
   readonly #usage: UsageReads;
   readonly #overrides: Overrides;
+  readonly #scores: Scores;
   readonly #reconciler: Reconciler;
   #closed = false;
 
@@ -55,6 +59,7 @@ export class SqliteCore implements Calls {
     this.#reads = new Reads(this.#db, transaction);
     this.#usage = new UsageReads(this.#db);
     this.#overrides = new Overrides(this.#db);
+    this.#scores = new Scores(this.#db);
     this.#reconciler = new Reconciler(this.#db, transaction, () => this.#writer.forget());
   }
 
@@ -78,6 +83,9 @@ export class SqliteCore implements Calls {
   }
   message(run: string, message: PackedMessage, options: MessageOptions): PackedMessageResult {
     return this.#do("message", () => this.#inbox.message(run, message, options));
+  }
+  keyed(scope: string, key: string, now: number): Keyed | null {
+    return this.#do("keyed", () => this.#inbox.keyed(scope, key, now));
   }
   inbox(run: string): PackedMessage[] {
     return this.#do("inbox", () => this.#inbox.inbox(run));
@@ -120,6 +128,12 @@ export class SqliteCore implements Calls {
   }
   overrides(position: number): [position: number, ...PackedOverride][] {
     return this.#do("overrides", () => this.#overrides.after(position));
+  }
+  score(run: string, score: PackedScore): ScoreResult {
+    return this.#do("score", () => this.#scores.set(run, score));
+  }
+  scores(run: string): PackedScore[] {
+    return this.#do("scores", () => this.#scores.of(run));
   }
   usage(query: UsageQuery): PackedUsage[] {
     return this.#do("usage", () => this.#usage.usage(query));

@@ -1,7 +1,7 @@
 /** Messages to runs: stored before their sender is answered, until a turn consumes them (which the writer does, in that turn's transaction). */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { hasEnded } from "../../protocol/run.ts";
-import type { MessageOptions, PackedMessageResult } from "../sql/calls.ts";
+import type { Keyed, MessageOptions, PackedMessageResult } from "../sql/calls.ts";
 import { answerConflict } from "../sql/message.ts";
 import type { PackedMessage, PackedRecord } from "../sql/packed.ts";
 import { type Query, query, recordColumns, recordTables } from "./schema.ts";
@@ -44,6 +44,11 @@ export class Inbox {
   /** Runs of an owner for which a message waits that no turn has consumed. */
   unread(owner: string): string[] {
     return this.#unread.all(owner).map(([run]) => run);
+  }
+
+  keyed(scope: string, key: string, now: number): Keyed | null {
+    const known = this.#key.get(scope, key);
+    return known && known[2] > now ? [known[0], known[1]] : null;
   }
 
   inbox(run: string): PackedMessage[] {

@@ -51,7 +51,9 @@ export class Reads {
     this.#putAgent = db.prepare("insert into agents (hash, json) values (?, ?) on conflict (hash) do nothing");
     this.#getAgent = query(db, "select json from agents where hash = ?");
     this.#old = query(db, "select position from runs where finished_at is not null and finished_at < ? order by finished_at limit ?");
-    this.#deletes = ["turns where run", "inbox where run", "runs where position"].map((rows) => db.prepare(`delete from ${rows} = ?`));
+    this.#deletes = ["turns where run", "inbox where run", "scores where run", "runs where position"].map((rows) =>
+      db.prepare(`delete from ${rows} = ?`),
+    );
     this.#deleteKeys = db.prepare("delete from idempotency where expires_at <= ?");
     this.#deleteCalls = db.prepare(
       `delete from calls where (tenant, at, run, ordinal) in (

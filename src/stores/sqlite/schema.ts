@@ -19,7 +19,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { EscapementError } from "../../protocol/errors.ts";
 import { isStoreFailure, storeError } from "./errors.ts";
 
-export const schemaVersion = 4;
+export const schemaVersion = 5;
 
 export type SqliteOptions = {
   /**
@@ -150,6 +150,19 @@ create table overrides (
 );
 `;
 
+/** Since version 5. */
+const scoresTable = `
+create table scores (
+  run integer not null,
+  name text not null,
+  scored_by text not null,
+  value real not null,
+  comment text,
+  at integer not null,
+  primary key (run, name, scored_by)
+) without rowid;
+`;
+
 /** Opens the file, making folder and tables where they are missing. Throws `unavailable`; not retryable when the file is of a newer version. */
 export function open(path: string, options: SqliteOptions): DatabaseSync {
   let db: DatabaseSync | undefined;
@@ -219,7 +232,8 @@ function migrate(db: DatabaseSync, path: string): void {
     if (found === 1) db.exec("alter table meters add column counts text");
     // The reconciler's, since version 3.
     if (found === 1 || found === 2) db.exec("create index runs_unfinished on runs (position) where finished_at is null");
-    if (found > 0) db.exec(`alter table runs add column key text; ${newTables}`);
+    if (found > 0 && found < 4) db.exec(`alter table runs add column key text; ${newTables}`);
+    db.exec(scoresTable);
     db.exec(`pragma user_version = ${schemaVersion}`);
     db.exec("commit");
   } catch (error) {

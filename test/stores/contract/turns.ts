@@ -39,6 +39,10 @@ export const turnsContract = (make: MakePlace): void => {
       ]);
       await commit("accepted", accept("r4", { idempotency: { ...key("c"), scope: "u2:/runs" } }));
       expect(await store.get("r2")).toBeNull();
+      expect(await store.keyed(key("b"), t0 + 999)).toEqual({ run: "r1", sameBody: true });
+      expect(await store.keyed(key("c"), t0 + 999)).toEqual({ run: "r1", sameBody: false });
+      expect(await store.keyed(key("b"), t0 + 1_000)).toBeNull();
+      expect(await store.keyed({ ...key("b"), key: "another" }, t0)).toBeNull();
     });
 
     it("knows a key within its own batch", async () => {
