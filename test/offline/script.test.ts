@@ -38,5 +38,5 @@ test("without a key a tier's provider is played at its model's list price", asyn
     tier: "main",
     usage: { input_tokens: 14, output_tokens: 4, estimated: false },
   });
-  expect(run.cost_microusd).toBe(14 * 0.1 + 4 * 0.5);
+  expect(run.cost_microusd).toBe(3.4);
 });
