@@ -663,7 +663,7 @@ export const requestMachine = setup({
         src: "ask",
         input: ({ context }) => ({
           kind: "budget",
-          message: `The budget does not allow the next call: ${context.error?.message ?? ""} Grant more?`,
+          message: `The budget does not allow the next call: ${context.error?.message ?? ""}. Grant more?`,
           expiresMs: 24 * 3_600_000,
         }),
         onDone: [

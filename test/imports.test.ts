@@ -35,10 +35,16 @@ const rules: Record<string, readonly string[]> = {
     "src/knowledge/",
     "src/embeddings/",
     "src/protocol/",
+    "src/safety/egress.ts",
     "zod",
     "node:",
     "decimal.js",
     "@modelcontextprotocol/client",
+    "linkedom",
+    "@mozilla/readability",
+    "node-html-markdown",
+    "csv-parse",
+    "re2js",
   ],
   "src/observe/": ["src/observe/", "src/protocol/", "src/safety/", "src/stores/store.ts", "type:machines/", "type:src/", "pino"],
   "src/alerts/": [
@@ -50,7 +56,7 @@ const rules: Record<string, readonly string[]> = {
     "standardwebhooks",
     "node:",
   ],
-  "src/safety/": ["src/safety/", "type:src/protocol/", "node:", "src/protocol/"],
+  "src/safety/": ["src/safety/", "src/protocol/", "node:", "undici", "ipaddr.js"],
   "src/providers/": [
     "src/providers/",
     "src/protocol/",
@@ -148,6 +154,11 @@ for (const [folder, allowed] of Object.entries(rules)) {
     expect(own.filter((one) => !allows(allowed, one)).map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
   });
 }
+
+test("what reads pages is loaded by the thread that reads them alone", () => {
+  const readers = all.filter(({ to }) => /^(linkedom|@mozilla\/readability|node-html-markdown)/.test(to));
+  expect([...new Set(readers.map(({ from }) => from))]).toEqual(["tools/web/page-worker.ts"]);
+});
 
 test("nobody imports the entry point but tools, commands and documents", () => {
   const importers = all.filter(({ to }) => to === "src/index.ts").map(({ from }) => from);

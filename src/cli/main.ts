@@ -47,6 +47,19 @@ program
   .action(async (run, options) => (await import("./remote.ts")).cancel(run, options));
 
 program
+  .command("answer")
+  .description("answer what a run of a running server asks a person")
+  .argument("<run>", "id of the run")
+  .argument("<question>", "id of the question, e.g. q3")
+  .option("--approve", "yes")
+  .option("--deny", "no")
+  .option("--reason <text>", "why")
+  .option("--value <json>", "a value; what is no JSON is text")
+  .option("--amount <dollars>", "this much more for the run's budget")
+  .option(...server)
+  .action(async (run, question, options) => (await import("./answer.ts")).answer(run, question, options));
+
+program
   .command("tail")
   .description("follow a run of a running server, from its start")
   .argument("<run>", "id of the run")

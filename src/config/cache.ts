@@ -61,7 +61,11 @@ export async function embedderOf(
   timeoutMs?: number,
 ): Promise<Embedder> {
   const timeout = timeoutMs === undefined ? {} : { timeoutMs };
-  if (setting === "local") return (await import("../embeddings/local.ts")).localEmbedder(timeout);
+  if (setting === "local") {
+    const { checkInstalled, localEmbedder } = await import("../embeddings/local.ts");
+    checkInstalled(path);
+    return localEmbedder(timeout);
+  }
   if ("embed" in setting) return setting;
   const { openaiEmbedder } = await import("../embeddings/openai.ts");
   const apiKey = setting.api_key === undefined ? (from.env.OPENAI_API_KEY ?? "") : readSecret(setting.api_key, `${path}.api_key`, from);

@@ -36,10 +36,14 @@ function flat(issue: Issue, before: Path): { issue: Issue; path: Path }[] {
   return best ? best.flatMap((inner) => flat(inner, path)) : [{ issue, path }];
 }
 
-/** A member of another type fits worse than one of which some keys are wrong. */
-const badness = (issues: readonly Issue[]): number =>
-  issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 1), 0) +
-  (issues.some((issue) => issue.path.length === 0 && issue.code === "invalid_type") ? 100 : 0);
+/** A member of another type fits worse than one of which some keys are wrong; a union inside fits as well as the best of it. */
+const badness = (issues: readonly Issue[]): number => issues.reduce((sum, issue) => sum + badnessOf(issue), 0);
+
+function badnessOf(issue: Issue): number {
+  if (issue.code === "invalid_union" && issue.errors.length > 0) return Math.min(...issue.errors.map(badness));
+  if (issue.code === "unrecognized_keys") return issue.keys.length;
+  return issue.path.length === 0 && (issue.code === "invalid_type" || issue.code === "custom") ? 101 : 1;
+}
 
 function sentence(issue: Issue, path: Path, value: unknown, known: unknown): string {
   if (issue.code === "unrecognized_keys") {
@@ -62,6 +66,7 @@ function say(value: unknown, path: Path): string {
   if (
     (path[0] === "providers" ||
       path[0] === "store" ||
+      (path[0] === "tools" && path[1] === "web" && path[2] === "search") ||
       (path[0] === "mcp" && (path.length < 3 || ["args", "url", "headers"].includes(String(path[2])))) ||
       (path[0] === "alerts" && (path.length === 1 || path[1] === "webhook"))) &&
     !(typeof value === "number" || typeof value === "boolean") &&

@@ -5,7 +5,7 @@
  * the place a process runs in. Nothing is started here: the store, the offline server and the runtime are the caller's.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { SamplingSettings } from "../evals/sampling.ts";
 import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
@@ -19,6 +19,7 @@ import { groupsIn, type Pattern } from "../runtime/pattern.ts";
 import type { OpenToolGroup, SourceContext, ToolSource } from "../runtime/tool-group.ts";
 import type { Store } from "../stores/store.ts";
 import { type AgentParts, defaultAgents, type ResolvedAgent, resolveAgents } from "./agents.ts";
+import { settledGroups } from "./built-in-tools.ts";
 import { type CacheSettings, cacheSettings } from "./cache.ts";
 import { configError } from "./config-error.ts";
 import { providersOf, serverOf } from "./environment.ts";
@@ -256,9 +257,16 @@ async function readConfig(file: string): Promise<unknown> {
     // JSON.parse quotes the text around a mistake, which may be a key; a position is enough to find it.
     const reason = file.endsWith(".json") ? "it is no JSON" : (error as Error).message;
     const position = file.endsWith(".json") ? (/\(line \d+ column \d+\)/.exec((error as Error).message)?.[0] ?? "") : "";
-    throw new EscapementError("invalid_request", `${file} cannot be read: ${reason} ${position}`.trim());
+    throw new EscapementError("invalid_request", `${file} cannot be read: ${reason} ${position}`.trim() + asModule(file, error));
   }
   throw new EscapementError("invalid_request", `${file} has no default export; write: export default defineConfig({ … })`);
+}
+
+/** `npm init -y` writes `"type": "commonjs"`, and then a module is read as if it were none. */
+function asModule(file: string, error: unknown): string {
+  const isModule = /Unexpected token 'export'|Cannot use import statement/.test(error instanceof SyntaxError ? error.message : "");
+  if (!isModule) return "";
+  return `. It is a module in a package that has none: run \`npm pkg set type=module\`, or name it ${basename(file).replace(/\.([jt])s$/, ".m$1s")}`;
 }
 
 function check(value: unknown, source: string): CheckedConfig {
@@ -303,13 +311,14 @@ export const sourceContext = (from: SecretSource, isPassive = false): SourceCont
 
 /** Our groups, and those of the file, which may replace them. Ours, and sources such as MCP servers, are there when an agent asks for them. */
 async function toolGroups(config: CheckedConfig, from: KnowledgeSource): Promise<{ readonly [group: string]: AnyGroup | ToolSource }> {
-  const { knowledge, ...groups } = config.tools ?? {};
+  const { knowledge, web, files, data, ...groups } = config.tools ?? {};
   const own = { ...(config.mcp && (await import("./mcp.ts")).mcpGroups(config.mcp, groups)), ...groups };
   const wanted = new Set(agentsOf(config).flatMap(groupsIn));
   return {
     ...(wanted.has("compute") && !Object.hasOwn(own, "compute") && { compute: (await import("../../tools/compute/index.ts")).compute }),
     ...(wanted.has("clock") && !Object.hasOwn(own, "clock") && { clock: (await import("../../tools/clock/index.ts")).clock }),
     ...(wanted.has("people") && !Object.hasOwn(own, "people") && { people: (await import("../../tools/people/index.ts")).people }),
+    ...(await settledGroups({ web, files, data }, new Set([...wanted].filter((name) => !Object.hasOwn(own, name))), config.egress, from)),
     ...(knowledge && {
       knowledge: Array.isArray(knowledge) || "start" in knowledge || "open" in knowledge ? knowledge : await knowledgeOf(knowledge, from),
     }),

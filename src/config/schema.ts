@@ -347,6 +347,22 @@ const knowledgeSettings = z.strictObject({
 });
 export type KnowledgeSettings = z.infer<typeof knowledgeSettings>;
 
+const mapping = z.strictObject({
+  results: z.string(),
+  title: z.string().min(1),
+  url: z.string().min(1),
+  text: z.string().min(1).optional(),
+});
+const searchEndpoint = z
+  .strictObject({ searxng: z.string().min(1) })
+  .or(z.strictObject({ url: z.string().min(1), headers: z.record(z.string(), secretSchema).optional(), mapping }));
+const root = z.string().min(1);
+/** What built-in groups need: see docs/tools.md. */
+const webSettings = z.strictObject({ search: searchEndpoint.optional() });
+const filesSettings = z.strictObject({ root, write: z.boolean().optional() });
+const dataSettings = z.strictObject({ root });
+export type WebSettings = z.infer<typeof webSettings>;
+
 /** What callers may do a minute; what is left out has no limit. */
 const plan = z.strictObject({
   requests_per_minute: positive.optional(),
@@ -408,8 +424,20 @@ export const configSchema = z.strictObject({
   tiers: z.record(name, tierSettings).optional(),
   agents: z.array(part).optional(),
   tools: z
-    .object({ knowledge: knowledgeSettings.or(toolGroup).optional() })
+    .object({
+      knowledge: knowledgeSettings.or(toolGroup).optional(),
+      web: webSettings.or(toolGroup).optional(),
+      files: filesSettings.or(toolGroup).optional(),
+      data: dataSettings.or(toolGroup).optional(),
+    })
     .catchall(toolGroup)
+    .optional(),
+  /** Where requests that a model steers may go beside the public internet. */
+  egress: z
+    .strictObject({
+      allow: z.array(z.string().min(1)).max(1_000).optional(),
+      ports: z.array(z.int().min(1).max(65_535)).max(100).optional(),
+    })
     .optional(),
   /** MCP servers, each a tool group of its name. */
   mcp: z.record(z.string(), mcpSettings).optional(),
@@ -538,6 +566,14 @@ export type Config = Omit<z.input<typeof configSchema>, "agents" | "tools" | "ti
   readonly tiers?: { readonly [name: string]: Omit<TierSettings, "parameters"> & { readonly parameters?: { [key: string]: Json } } };
   readonly agents?: readonly (AgentOptions | Pattern)[];
   readonly tools?: {
-    readonly [group: string]: readonly Tool[] | OpenToolGroup | ToolSource | z.input<typeof knowledgeSettings> | undefined;
+    readonly [group: string]:
+      | readonly Tool[]
+      | OpenToolGroup
+      | ToolSource
+      | z.input<typeof knowledgeSettings>
+      | WebSettings
+      | z.infer<typeof filesSettings>
+      | z.infer<typeof dataSettings>
+      | undefined;
   };
 };

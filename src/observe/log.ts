@@ -150,7 +150,7 @@ export class Log implements Observer {
       retries: input.attempt - 1,
       fallback_triggered: input.attempt > 1 && input.tier !== turn.spec.tiers[0]?.name,
       cost_usd: (account?.costNano ?? 0) / 1e9,
-      cached: false,
+      cached: input.cached !== undefined || output?.shared === true,
       estimated: account?.estimated ?? false,
       finish,
       ...failure(error),

@@ -19,6 +19,9 @@ export type Usage = {
 
 export type InputKind = "approval" | "question" | "review" | "budget" | "confirm" | "tool";
 
+/** A question to a person that is open; the event `input.requested` has all of it. */
+export type Waiting = { readonly id: string; readonly kind: InputKind; readonly message?: string };
+
 export type Run = {
   readonly id: string;
   readonly agent: string;
@@ -42,7 +45,7 @@ export type Run = {
   readonly limits: Limits;
   readonly held_microusd: number;
   readonly bounds: Bounds;
-  readonly waiting_for?: readonly { readonly id: string; readonly kind: InputKind }[];
+  readonly waiting_for?: readonly Waiting[];
   readonly forked_from?: string;
   readonly metadata?: { readonly [key: string]: Json | undefined };
 };

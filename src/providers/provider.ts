@@ -91,8 +91,11 @@ export interface Provider {
   readonly selfHosted: boolean;
   /** It can tell log-probabilities of what it answers. */
   readonly logprobs?: boolean;
-  /** How input is counted before a call: by OpenAI's tokenizer, by it with a margin, or by UTF-8 bytes (always an upper bound). */
-  readonly tokenizer: { readonly encoding: "o200k_base" | "bytes"; readonly margin: number };
+  /**
+   * How input is counted before a call: by OpenAI's tokenizer, by it with a margin, or by UTF-8 bytes (always an upper bound). Without a
+   * margin the model decides: earlier models of OpenAI have the vocabulary `cl100k_base`, for which there is a bound.
+   */
+  readonly tokenizer: { readonly encoding: "o200k_base" | "cl100k_base" | "bytes"; readonly margin: number };
   /** Values that must never be shown: its key. A function, so that no printing of a provider shows them. */
   secrets?(): readonly string[];
   /** Starts at once; the returned function aborts. Elements come asynchronously, never before this function returned. */

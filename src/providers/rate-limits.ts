@@ -86,7 +86,8 @@ export const first = (value: string | string[] | undefined): string | undefined 
 
 function nonNegative(value: string | string[] | undefined): number | undefined {
   const text = first(value);
-  if (text === undefined || text.trim() === "") return undefined;
-  const number = Number(text);
-  return number >= 0 && number < Number.POSITIVE_INFINITY ? number : undefined;
+  return text !== undefined && decimal.test(text.trim()) ? Number(text) : undefined;
 }
+
+/** Digits alone: `Number` also reads 0x10 and 1e9. */
+const decimal = /^\d{1,15}(\.\d+)?$/;

@@ -28,11 +28,9 @@ import { type AgentSpec, type Rates, routesOf, type TierSpec, tiersOf } from "./
 import { type MachineInput, routingInput, toolPolicy } from "./machine-input.ts";
 import { allTiersOf, callersOf } from "./parts.ts";
 import { nothing, type PartBounds, sum, times, withDelegates, worstOfPlan } from "./plan-bounds.ts";
+import { assumedContextTokens } from "./too-long.ts";
 
 export { formatReport, type Verification, verifyAgent } from "./verification.ts";
-
-/** Tokens of a call's input where its tier does not say how many fit. */
-export const assumedContextTokens = 128_000;
 
 /** What a run can take before its limits cut it: each at its own worst. */
 export type Unlimited = Bounds & { readonly steps: number; readonly sleep_ms: number; readonly asks: number };

@@ -10,12 +10,12 @@ import type { Health } from "../limits/health.ts";
 import type { Entered, Pass } from "../limits/provider-lane.ts";
 import { costNano, worstCase } from "../money/prices.ts";
 import { isSameModel } from "../money/served-model.ts";
-import { countText } from "../money/tokens.ts";
+import { countText, isCounting, type Tokenizer } from "../money/tokens.ts";
 import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
 import type { ToolRequest } from "../protocol/messages.ts";
-import type { Provider, ProviderElement, ProviderEnd, ProviderRequest } from "../providers/provider.ts";
+import type { Provider, ProviderElement, ProviderEnd, ProviderRequest, ProviderUsage } from "../providers/provider.ts";
 import { type Anonymiser, Restorer } from "../safety/anonymiser.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import type { RedactionStream } from "../safety/redaction-stream.ts";
@@ -46,8 +46,10 @@ export type CallDeps = AdmissionDeps & {
 /** Only these say that a provider is unwell; a refusal or a bad request does not (FEATURES A11). */
 const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "interrupted", "timeout"]);
 
-/** More characters than this a token, and the output is counted while it streams: it may have passed its hold. */
+/** More characters than this a token, and output whose tokens cannot be counted is held to have passed its hold. */
 const charsPerToken = 8;
+
+const unmargined: Tokenizer = { encoding: "o200k_base", margin: 0 };
 
 const tokensOf = (account: Account | undefined): number => (account ? account.inputTokens + account.outputTokens : 0);
 
@@ -94,6 +96,11 @@ export class Call {
   private said = "";
   /** Characters of all output so far: each element would otherwise be summed up anew. */
   private outputLength = 0;
+  /** Tokens of the output that was counted on the way, without a margin. */
+  private counted = 0;
+  /** Output since, and its bytes: it has no more tokens than those. */
+  private fresh = "";
+  private freshBytes = 0;
 
   /** The call, ready to begin; or the error as which it ends without having been made. */
   static of(deps: CallDeps, work: Work, input: CallInput, report: Reporter, onFirst?: () => void): Call | WorkError {
@@ -235,7 +242,7 @@ export class Call {
 
   /** What it has cost up to here, for a call that was stopped or whose provider did not say. */
   account(): Account {
-    const outputTokens = this.streamedTokens();
+    const outputTokens = this.chargedOutput();
     const counted = this.begun ? this.countedInput() : 0;
     const { inputNano, outputNanoPerToken } = worstCase(this.route.price, counted);
     const costNano = Math.min(this.work.holdNano, inputNano + Math.ceil(outputTokens * outputNanoPerToken));
@@ -248,6 +255,8 @@ export class Call {
     this.onFirst?.();
     this.onFirst = undefined;
     this.outputLength += text.length;
+    this.fresh += text;
+    this.freshBytes += Buffer.byteLength(text);
     if (type === "hidden") {
       this.hidden += text;
       return;
@@ -301,9 +310,22 @@ export class Call {
     return this.deps.record ? this.recorded(whole) : whole;
   }
 
+  /**
+   * Output is counted only when its bytes say that it may have passed what was granted, and each part of it once. Another maker's model
+   * may say the same in as many tokens less as its count has for a margin.
+   */
   private isWithinHold(): boolean {
-    const { maxTokens } = this.work;
-    return this.outputLength <= charsPerToken * maxTokens || this.streamedTokens() <= maxTokens;
+    const { tokenizer } = this.provider;
+    const most = this.work.maxTokens * (1 + tokenizer.margin);
+    if (this.counted + this.freshBytes <= most) return true;
+    if (!isCounting(tokenizer)) return this.outputLength <= charsPerToken * this.work.maxTokens || this.streamedTokens() <= most;
+    this.counted += countText(this.fresh, unmargined);
+    this.fresh = "";
+    this.freshBytes = 0;
+    if (this.counted <= most) return true;
+    // Counted in parts a token may be two.
+    this.counted = Math.min(this.counted, this.streamedTokens(unmargined));
+    return this.counted <= most;
   }
 
   private ended(end: ProviderEnd): Effect.Effect<Outcome> {
@@ -368,10 +390,13 @@ export class Call {
   private failed(error: WorkError, end?: ProviderEnd): Outcome {
     this.judged("neutral");
     if (end) this.deps.health.report(this.key, unhealthy.has(error.code as ErrorCode) ? "failed" : "neutral");
-    const overdue = this.deps.clock() - this.askedAt >= this.work.remainingMs;
+    const leftMs = this.work.remainingMs - (this.deps.clock() - this.askedAt);
+    const overdue = leftMs <= 0;
     const numbers = error.code === "context_too_long" ? refusedLength(this.input, this.work.spec, this.provider) : undefined;
     const value: WorkError = {
       ...(overdue ? { code: "limit_hit", message: "the run's deadline is over", retryable: false, details: { which: "deadline" } } : error),
+      // Who waited that long would be over its deadline; another tier may answer at once.
+      ...((error.retry_after_ms ?? 0) >= leftMs && { retryable: false }),
       ...(numbers && !overdue && { details: { ...error.details, ...numbers } }),
       call: callId(this.work.ask.ordinal),
       shown: this.isHeld ? 0 : this.text.length,
@@ -409,16 +434,17 @@ export class Call {
   // --- money
 
   private chargedFor(end: ProviderEnd): Account {
-    const cost = end.usage && costNano(this.priceOf(end.model), end.usage);
+    const usage = end.usage && this.plausible(end.usage);
+    const cost = usage && costNano(this.priceOf(end.model), usage);
     // A bill beyond what can be counted is none: as if no usage had been told.
-    if (end.usage && Number.isSafeInteger(cost)) {
-      const { inputTokens: input, cachedTokens, outputTokens } = end.usage;
+    if (usage && Number.isSafeInteger(cost)) {
+      const { inputTokens: input, cachedTokens, outputTokens } = usage;
       return this.accounted({
         costNano: cost as number,
         inputTokens: input,
         cachedTokens,
         outputTokens,
-        estimated: false,
+        estimated: usage !== end.usage,
         model: end.model,
       });
     }
@@ -434,6 +460,16 @@ export class Call {
       estimated: true,
       model: end.model,
     });
+  }
+
+  /** No tokens beside output that came is no usage: what is missing is counted here, at most as it was held. */
+  private plausible(usage: ProviderUsage): ProviderUsage {
+    if (this.outputLength === 0 || (usage.inputTokens > 0 && usage.outputTokens > 0)) return usage;
+    return {
+      ...usage,
+      inputTokens: usage.inputTokens || this.countedInput(),
+      outputTokens: usage.outputTokens || Math.min(this.work.maxTokens, this.chargedOutput()),
+    };
   }
 
   /** The price of the model that answered, where it is another one and its price is known. */
@@ -457,9 +493,12 @@ export class Call {
     return inputTokens(this.input, this.work.spec, this.provider, this.route.model);
   }
 
-  private streamedTokens(): number {
-    const { tokenizer } = this.provider;
-    return this.output.reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer)), 0);
+  private chargedOutput(): number {
+    return this.streamedTokens(this.provider.tokenizer, this.route.model);
+  }
+
+  private streamedTokens(tokenizer: Tokenizer = this.provider.tokenizer, model?: string): number {
+    return this.output.reduce((sum, text) => sum + (text === "" ? 0 : countText(text, tokenizer, model)), 0);
   }
 
   /** What the model has put out, as it came. Where something was put back or hidden, that is not what was shown. */

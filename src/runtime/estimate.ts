@@ -14,12 +14,13 @@ import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, type TierSpec, tiersOf } from "./agent.ts";
-import { assumedContextTokens, boundsOf } from "./bounds.ts";
+import { boundsOf } from "./bounds.ts";
 import { withInput } from "./instructions.ts";
 import { messagesOf } from "./machine-input.ts";
 import { worstOfCall } from "./reserve.ts";
 import { splitText } from "./split.ts";
 import { maxProblemLength } from "./structured.ts";
+import { assumedContextTokens } from "./too-long.ts";
 
 /** A text that is told again may be cut into other tokens than it was made of: a quarter more. */
 const retold = 1.25;

@@ -16,7 +16,6 @@ import type { Redaction } from "../safety/redaction.ts";
 import { isDamage } from "../stores/damage.ts";
 import {
   type AcceptEntry,
-  type EntryResult,
   type Idempotency,
   type InboxMessage,
   noProgress,
@@ -28,9 +27,10 @@ import type { AgentSpec } from "./agent.ts";
 import type { NewFact } from "./facts.ts";
 import { withInput } from "./instructions.ts";
 import type { Interpreter } from "./interpreter.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type Written } from "./journal.ts";
 import { messagesOf, supervisorInput } from "./machine-input.ts";
 import { type OwnedRecord, OwnedRun, type OwnedRunDeps } from "./owned-run.ts";
+import type { ProcessHold } from "./process-hold.ts";
 import { isGone, newProcessName } from "./process-name.ts";
 import { lastTurn } from "./quarantine.ts";
 import { Divergence, replay } from "./recovery.ts";
@@ -43,6 +43,7 @@ export type HostOptions = {
   readonly channel: Channel;
   readonly interpreter: Interpreter;
   readonly scheduler: Scheduler;
+  readonly hold: ProcessHold;
   readonly reserving: Reserving;
   /** The supervisor over the machine `name@revision`; undefined where this process does not carry it. */
   readonly machineOf: (machine: string) => AnyStateMachine | undefined;
@@ -84,11 +85,16 @@ export class Host {
   private readonly claiming = new Map<string, Promise<void>>();
   /** The lease ended: what the store still has under our name is given up before the next lease begins. */
   private lapsed = false;
+  /** Of runs that were dropped as the lease ended: all that was begun and may be open, and the epoch in which they were ours. */
+  private readonly dropped = new Map<string, { readonly epoch: number; readonly begun: readonly number[] }>();
   /** Runs that the store says are ours and that are not in memory: a turn could not be written, or (with the record) recovery failed. */
   private readonly strays = new Map<string, RunRecord | null>();
   /** Claims and recoveries under way. */
   private recovering = 0;
   private leaseUntil = 0;
+  /** When the lease was last renewed, and whether it could not be since. */
+  private renewedAt = 0;
+  private unrenewed = false;
   private cancelTimers: (() => void)[] = [];
   /** Ending: what runs goes on, nothing new is begun. */
   private closing = false;
@@ -98,13 +104,15 @@ export class Host {
 
   constructor(options: HostOptions) {
     this.options = options;
-    this.journal = new (options.journal ?? Journal)(options.store, options.scheduler);
-    const { channel, interpreter, scheduler, reserving, inspect, observe, redaction } = options;
+    const { channel, interpreter, scheduler, hold, reserving, inspect, observe, redaction } = options;
+    // What waits for the store to be written is not left behind.
+    this.journal = new (options.journal ?? Journal)(options.store, { ...scheduler, after: hold.after });
     this.owning = {
       journal: this.journal,
       channel,
       interpreter,
       scheduler,
+      hold,
       reserving,
       mayBegin: () => !this.closing && this.mayAct(),
       onGone: (gone, why, wakes) => this.gone(gone, why, wakes),
@@ -118,6 +126,11 @@ export class Host {
 
   get size(): number {
     return this.runs.size;
+  }
+
+  /** For how long the lease could not be renewed; 0 while it can. */
+  get unrenewedMs(): number {
+    return this.unrenewed ? this.options.scheduler.monotonic() - this.renewedAt : 0;
   }
 
   owns(run: string): OwnedRun | undefined {
@@ -138,10 +151,18 @@ export class Host {
     await this.beat();
     const every = (ms: number, task: () => Promise<void>): void => {
       let cancel = (): void => {};
+      // A failure is told when it begins, not each time.
+      let failure = "";
+      const tell = (error: unknown): void => {
+        if (failure !== String(error)) this.options.onError?.(String(error));
+        failure = String(error);
+      };
       const again = (): void => {
         cancel = this.options.scheduler.after(ms, () => {
           task()
-            .catch((error) => this.options.onError?.(String(error)))
+            .then(() => {
+              failure = "";
+            }, tell)
             .finally(() => !this.closing && !this.closed && again());
         });
       };
@@ -154,7 +175,7 @@ export class Host {
   }
 
   /** Stores a run and, unless its session is busy, starts it; both in one transaction where it can be. */
-  accept(run: string, info: RunInfo, spec: AgentSpec, fact: NewFact, idempotency?: Idempotency): Promise<EntryResult> {
+  accept(run: string, info: RunInfo, spec: AgentSpec, fact: NewFact, idempotency?: Idempotency): Promise<Written> {
     const entry: AcceptEntry = {
       type: "accept",
       run,
@@ -203,7 +224,7 @@ export class Host {
     const [record] = await store.claim(this.owner, { now: scheduler.now(), limit: 1, machines, run, quarantined: true });
     if (!record) return;
     const { entry, facts } = lastTurn(record, reason, scheduler.now() - record.info.createdAt);
-    const result = await new Promise<EntryResult>((resolve) => this.journal.submit(entry, resolve));
+    const result = await new Promise<Written>((resolve) => this.journal.submit(entry, resolve));
     if (result.type !== "written")
       throw new EscapementError("unavailable", `the run could not be ended (${result.type}); try again`, { run });
     channel.publish(
@@ -332,6 +353,11 @@ export class Host {
     this.runs.get(record.id)?.drop();
     this.runs.delete(record.id);
     this.strays.delete(record.id);
+    const dropped = this.dropped.get(record.id);
+    this.dropped.delete(record.id);
+    // Its last owner ended in order, or was this very process: then it is known what was begun.
+    const wasBegun = (ordinal: number): boolean =>
+      !record.released && (dropped?.epoch !== record.epoch - 1 || dropped.begun.includes(ordinal));
     try {
       const spec = await this.options.specOf(record.info.agentHash);
       if (!spec) throw new Divergence(`the definition of agent ${record.info.agent} (${record.info.agentHash}) is not in the store`);
@@ -344,7 +370,7 @@ export class Host {
       const live = await replay(store, record, (history) => this.liveRun(marked(record), spec, history as readonly Message[] | undefined));
       if (this.closed) return;
       const owned = this.adopt(record, spec, live);
-      owned.resume(record, inbox);
+      owned.resume(record.open, wasBegun, inbox);
       // What came while it was replayed was not in that inbox.
       for (const message of await store.inbox(record.id)) owned.message(message);
     } catch (error) {
@@ -399,7 +425,12 @@ export class Host {
   private dropAll(): void {
     const runs = [...this.runs.values()];
     this.runs.clear();
-    for (const run of runs) run.drop();
+    // What an earlier lapse had left was taken up since, here or elsewhere.
+    if (!this.lapsed) this.dropped.clear();
+    for (const run of runs) {
+      this.dropped.set(run.id, { epoch: run.epoch, begun: run.begunWork });
+      run.drop();
+    }
     this.strays.clear();
     this.lapsed = true;
     if (runs.length > 0)
@@ -416,7 +447,10 @@ export class Host {
       await store.heartbeat(this.owner, scheduler.now() + leaseMs);
       // Counted from before the write, so that it ends here before it ends for others.
       this.leaseUntil = from + leaseMs;
+      this.renewedAt = from;
+      this.unrenewed = false;
     } catch (error) {
+      this.unrenewed = true;
       if (scheduler.monotonic() >= this.leaseUntil) this.dropAll();
       throw error;
     }

@@ -6,14 +6,19 @@
  *     `maxBatch` entries go into one transaction.
  *  3. A commit that fails stays at the head and is tried again: nothing of it has left the process. Owners stop taking
  *     input when too much is uncommitted; {@link Journal.stalledMs} tells health.
+ *  4. A run that could not be stored for {@link acceptMs} is given up with all its entries, once a failed commit says that none is
+ *     written: who starts it is told, and starts it again.
  */
 import type { EscapementError } from "../protocol/errors.ts";
 import type { Entry, EntryResult, Store } from "../stores/store.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-type Waiting = { readonly entry: Entry; readonly done: (result: EntryResult) => void };
+/** `given_up`: it is not in the store and never will be. */
+export type Written = EntryResult | { readonly type: "given_up"; readonly error: EscapementError };
+type Waiting = { readonly entry: Entry; readonly at: number; readonly done: (result: Written) => void };
 
 const retryMs = 50;
+const acceptMs = 5_000;
 
 export class Journal {
   private readonly store: Store;
@@ -31,8 +36,8 @@ export class Journal {
     this.maxBatch = maxBatch;
   }
 
-  submit(entry: Entry, done: (result: EntryResult) => void): void {
-    this.waiting.push({ entry, done });
+  submit(entry: Entry, done: (result: Written) => void): void {
+    this.waiting.push({ entry, at: entry.type === "accept" ? this.scheduler.monotonic() : 0, done });
     if (!this.busy) {
       this.busy = true;
       this.scheduler.defer(() => this.flush());
@@ -58,6 +63,8 @@ export class Journal {
   private flush(): void {
     if (this.stopped || this.waiting.length === 0) {
       this.busy = false;
+      // What failed was given up: whether the store takes writes again is for the lease to find out.
+      this.failingSince = null;
       return;
     }
     const batch = this.waiting.length <= this.maxBatch ? this.waiting : this.waiting.slice(0, this.maxBatch);
@@ -76,8 +83,22 @@ export class Journal {
       (error: EscapementError) => {
         this.failingSince ??= this.scheduler.monotonic();
         this.lastError = error;
-        this.scheduler.after(retryMs, () => (this.stopped ? this.flush() : this.commit(batch)));
+        const left = this.stopped ? [] : this.giveUp(batch, error);
+        this.scheduler.after(retryMs, () => (this.stopped || left.length === 0 ? this.flush() : this.commit(left)));
       },
     );
+  }
+
+  /** What of a batch that failed is tried again. */
+  private giveUp(batch: readonly Waiting[], error: EscapementError): readonly Waiting[] {
+    const before = this.scheduler.monotonic() - acceptMs;
+    const isLate = ({ entry, at }: Waiting): boolean => entry.type === "accept" && at <= before;
+    const late = new Set([...batch, ...this.waiting].filter(isLate).map(({ entry }) => entry.run));
+    if (late.size === 0) return batch;
+    const all = [batch, this.waiting] as const;
+    const [left, waiting] = all.map((some) => some.filter(({ entry }) => !late.has(entry.run))) as [Waiting[], Waiting[]];
+    this.waiting = waiting;
+    for (const { entry, done } of all.flat()) if (late.has(entry.run)) done({ type: "given_up", error });
+    return left;
   }
 }

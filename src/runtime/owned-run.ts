@@ -17,7 +17,7 @@ import type { ErrorBody } from "../protocol/errors.ts";
 import type { Fact } from "../protocol/events.ts";
 import { askId, callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
-import type { InputKind, RunStatus } from "../protocol/run.ts";
+import type { RunStatus, Waiting } from "../protocol/run.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import {
   type AskEntry,
@@ -37,8 +37,9 @@ import type { AgentSpec } from "./agent.ts";
 import { callRows } from "./call-row.ts";
 import { askerOf, endedFact, factOf, groupOf, type NewFact, refusedFact, servedFact, startedFact, stoppedFact, usageOf } from "./facts.ts";
 import type { Interpreter, Outcome, Performing } from "./interpreter.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal, Written } from "./journal.ts";
 import { partOf } from "./parts.ts";
+import type { ProcessHold } from "./process-hold.ts";
 import type { Reserving } from "./reserve.ts";
 import type { Account, Ask, AskOf, Input, LiveRun, OutcomeInput, Turn } from "./run.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -52,6 +53,8 @@ export type OwnedRunDeps = {
   readonly channel: Channel;
   readonly interpreter: Interpreter;
   readonly scheduler: Scheduler;
+  /** Of this process: a sleep holds it, a question to a person does not. */
+  readonly hold: ProcessHold;
   /** What a call may cost at most. */
   readonly reserving: Reserving;
   /** False when the lease is over or the process is ending: then nothing may start. */
@@ -120,6 +123,8 @@ export class OwnedRun {
   private gone = false;
   private cancelling = false;
   private lastAt = 0;
+  /** Work that was begun, here or by an earlier owner, and whose end is not in the store. */
+  private begun: number[] = [];
   /** Work that is open and what is known of it here, by ordinal. */
   private readonly open = new Map<number, Open>();
   private readonly seen = new Set<string>();
@@ -194,18 +199,20 @@ export class OwnedRun {
   }
 
   /** Goes on with a recovered run: its messages, and for its open work what was lost, what is done again, what is waited for. */
-  resume({ open, released = false }: Pick<RunRecord, "open" | "released">, inbox: readonly InboxMessage[]): void {
+  resume(open: readonly OpenAsk[], wasBegun: (ordinal: number) => boolean, inbox: readonly InboxMessage[]): void {
     for (const asked of open) {
       if (asked.denied !== undefined) this.of(asked.ordinal).denied = true;
-      else if (asked.kind === "call" && !released) this.of(asked.ordinal).lost = asked;
+      else if (wasBegun(asked.ordinal)) {
+        this.begun.push(asked.ordinal);
+        if (asked.kind === "call") this.of(asked.ordinal).lost = asked;
+      }
     }
     for (const message of inbox) this.message(message);
     for (const { ordinal, denied, holdNano = 0, maxTokens = 0, holdTokens, due } of open) {
       const ask = this.live.live.get(ordinal);
       if (!ask) continue;
-      if (denied !== undefined) this.inputs.push(budgetDenial(ordinal, denied));
-      // Its last owner ended in order: it has begun nothing that is still open.
-      else if (released) this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
+      if (denied !== undefined) this.inputs.push(this.denial(ordinal, denied));
+      else if (!wasBegun(ordinal)) this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
       else if (ask.kind === "call") this.inputs.push(lostCall(ordinal, holdNano, maxTokens, holdTokens));
       else if (ask.kind === "tool" && ask.class === "once") this.inputs.push(unknownTool(ordinal));
       else this.begin(ask, { ordinal, granted: true, holdNano, maxTokens }, due);
@@ -218,6 +225,11 @@ export class OwnedRun {
   get hasLost(): boolean {
     for (const { lost } of this.open.values()) if (lost) return true;
     return false;
+  }
+
+  /** Of what may be open in the store, all that was begun. */
+  get begunWork(): readonly number[] {
+    return this.begun;
   }
 
   get isPerforming(): boolean {
@@ -562,9 +574,10 @@ export class OwnedRun {
     return { type: "limit.hit", at, actor: "run", which: "budget.run", value, limit };
   }
 
-  private waitingFor(): { id: string; kind: InputKind }[] {
-    const waits: { id: string; kind: InputKind }[] = [];
-    for (const ask of this.live.live.values()) if (ask.kind === "ask") waits.push({ id: askId(ask.ordinal), kind: ask.input.kind });
+  private waitingFor(): Waiting[] {
+    const waits: Waiting[] = [];
+    for (const { kind, ordinal, input } of this.live.live.values())
+      if (kind === "ask") waits.push({ id: askId(ordinal), kind: input.kind, message: input.message });
     return waits;
   }
 
@@ -599,7 +612,7 @@ export class OwnedRun {
 
   // --- releasing
 
-  private committed(pending: Pending, result: EntryResult): void {
+  private committed(pending: Pending, result: Written): void {
     this.uncommitted--;
     if (pending.entry.asks.some((ask) => ask.reserve)) this.undecided--;
     if (this.gone) return;
@@ -608,6 +621,10 @@ export class OwnedRun {
       this.deps.onGone(this, result.type === "fenced" ? "fenced" : "broken");
       if (result.type === "broken") this.deps.onError(`a turn could not be written: ${result.message}`, this.id);
       return;
+    }
+    for (const { ordinal } of pending.entry.closes) {
+      const at = this.begun.indexOf(ordinal);
+      if (at >= 0) this.begun.splice(at, 1);
     }
     this.release(pending, result);
     if (this.deps.inspect && pending.inspected.length > 0) this.deps.inspect(this.id, pending.inspected);
@@ -634,7 +651,7 @@ export class OwnedRun {
       if (!this.live.live.has(ask.ordinal)) continue;
       if (!grant.granted) {
         this.of(ask.ordinal).denied = true;
-        this.inputs.push(budgetDenial(ask.ordinal, grant.level));
+        this.inputs.push(this.denial(ask.ordinal, grant.level));
       } else if (!this.cancelling) this.begin(ask, grant, (entry.asks[i] as AskEntry).due);
     }
     if (!observed) return;
@@ -658,10 +675,10 @@ export class OwnedRun {
     if (!this.deps.mayBegin()) return;
     if (ask.kind === "sleep" || ask.kind === "ask") {
       if (due === undefined) return;
-      const { scheduler } = this.deps;
+      const { scheduler, hold } = this.deps;
       const waiting = this.of(ask.ordinal);
       waiting.due = due;
-      waiting.cancelTimer = scheduler.after(due - scheduler.now(), () => {
+      waiting.cancelTimer = (ask.kind === "sleep" ? hold : scheduler).after(due - scheduler.now(), () => {
         waiting.cancelTimer = undefined;
         this.push(this.timeUp(ask, due));
       });
@@ -674,6 +691,7 @@ export class OwnedRun {
       open.call = { call: callId(ordinal), for: ask.input.for, actor, text: "", reasoning: "" };
       this.deps.channel.openCall(this.id, open.call);
     }
+    this.begun.push(ordinal);
     open.performing = this.deps.interpreter.perform(
       {
         run: this.id,
@@ -737,6 +755,21 @@ export class OwnedRun {
     );
   }
 
+  /** A run's own budget is its starter's to know; how those above it stand is not told to whoever has started a run. */
+  private denial(ordinal: number, level: string): OutcomeInput {
+    const [used, limit] = [this.spentNano / 1_000, this.limitNano / 1_000];
+    const own = `the run budget of ${limit} micro-dollars, of which ${used} are spent, does not allow this call`;
+    return failure(ordinal, {
+      code: "budget_exceeded",
+      message: level === "run" ? own : `the ${level} budget does not allow this call`,
+      retryable: false,
+      denied: true,
+      call: callId(ordinal),
+      shown: 0,
+      details: { level, ...(level === "run" && { unit: "microusd", limit, used }) },
+    });
+  }
+
   private timeUp(ask: Ask, due: number): OutcomeInput {
     const { ordinal } = ask;
     if (due >= this.deadline) return failure(ordinal, deadlineOver);
@@ -762,26 +795,20 @@ const failure = (ordinal: number, error: WorkError, account?: Account): OutcomeI
   ...(account && { account }),
 });
 
-const budgetDenial = (ordinal: number, level: string): OutcomeInput =>
-  failure(ordinal, {
-    code: "budget_exceeded",
-    message: `the ${level} budget does not allow this call`,
-    retryable: false,
-    denied: true,
-    call: callId(ordinal),
-    shown: 0,
-    details: { level },
-  });
-
 /** Ours interrupted it: charged for what was streamed. It takes none of the request's retries, which are for providers. */
 const interruptedCall = (ordinal: number, by: string, account?: Account): OutcomeInput =>
   failure(ordinal, { code: "lost", message: `the call was interrupted by ${by}`, retryable: true, call: callId(ordinal) }, account);
 
-/** The process died during the call: whether it was answered is not known, so its whole hold is charged and marked. */
+/** The process died, or lost the run, during the call: whether it was answered is not known, so its whole hold is charged and marked. */
 const lostCall = (ordinal: number, holdNano: number, maxTokens: number, holdTokens = maxTokens): OutcomeInput =>
   failure(
     ordinal,
-    { code: "lost", message: "the process died during this call", retryable: true, call: callId(ordinal) },
+    {
+      code: "lost",
+      message: "the process died during this call, or lost the store for so long that it had to give it up",
+      retryable: true,
+      call: callId(ordinal),
+    },
     {
       costNano: holdNano,
       inputTokens: holdTokens - maxTokens,

@@ -22,16 +22,24 @@ const pollMs = 1_000;
 
 const none: readonly Fact[] = [];
 
+export type ReadingDeps = {
+  readonly store: Store;
+  readonly channel: Channel;
+  readonly scheduler: Scheduler;
+  /** Keeps the process alive until the result is called: who waits for an event is not ended by the wait. */
+  readonly hold: () => () => void;
+};
+
 type Following = { offset: number; reasoning: number; partial?: number; wanted: boolean };
 
 /** `record`: the run as the store had it when the reader came. Throws `invalid_request` for a cursor that cannot be. */
 export function readEvents(
   record: Pick<RunRecord, "id" | "seq">,
   ends: boolean,
-  deps: { store: Store; channel: Channel; scheduler: Scheduler },
+  deps: ReadingDeps,
   options: EventsOptions = {},
 ): EventReader {
-  const { store, channel, scheduler } = deps;
+  const { store, channel, scheduler, hold } = deps;
   const cursor: Cursor = options.after === undefined ? startOfRun : parseCursor(options.after);
   const run = record.id;
   const topic = channel.join(run);
@@ -170,6 +178,7 @@ export function readEvents(
 
   const sleep = (): Promise<void> =>
     new Promise((resolve) => {
+      const giveBack = hold();
       let unwait = (): void => {};
       // The run may be advancing in another process.
       const look = async (): Promise<void> => {
@@ -179,6 +188,7 @@ export function readEvents(
       };
       const unpoll = topic.live ? () => {} : scheduler.after(pollMs, () => void look());
       const done = (): void => {
+        giveBack();
         unpoll();
         unwait();
         wakeUp = undefined;

@@ -49,7 +49,6 @@ import { damaged } from "../stores/damage.ts";
 import {
   type Correction,
   correctionWords,
-  type EntryResult,
   type FactRow,
   type Idempotency,
   type InboxMessage,
@@ -69,11 +68,12 @@ import { checkFeature, type Features } from "./features.ts";
 import { Host } from "./host.ts";
 import { definitionOf, withInput } from "./instructions.ts";
 import { createInterpreter, type Interpreter } from "./interpreter.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal, Written } from "./journal.ts";
 import { machines } from "./machines.ts";
 import { allTiersOf } from "./parts.ts";
+import { ProcessHold } from "./process-hold.ts";
 import { auditPrompts, type PromptAudit } from "./prompt-audit.ts";
-import { eachEvent, readEvents } from "./reader.ts";
+import { eachEvent, type ReadingDeps, readEvents } from "./reader.ts";
 import { bodyOf, feed, turnsOf } from "./recovery.ts";
 import { reserving } from "./reserve.ts";
 import type { Input, LiveRun } from "./run.ts";
@@ -179,6 +179,7 @@ export class Runtime implements Runs {
   private readonly store: Store;
   private readonly channel: Channel;
   private readonly scheduler: Scheduler;
+  private readonly hold: ProcessHold;
   private readonly host: Host;
   private readonly budgetsAbove: Budgets;
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
@@ -228,6 +229,7 @@ export class Runtime implements Runs {
     this.store = options.store;
     this.channel = options.channel;
     this.scheduler = options.scheduler ?? realScheduler;
+    this.hold = new ProcessHold(this.scheduler);
     this.budgetsAbove = new Budgets(this.store, options.budgets ?? {}, this.scheduler);
     const clock = (): number => this.scheduler.monotonic();
     const door = options.redaction ?? redaction();
@@ -240,7 +242,7 @@ export class Runtime implements Runs {
     this.breakers = new Health(clock, reliability.breaker, (change) => this.notice({ type: "breaker", ...change }));
     this.rates = rateLimits && new RateLimits(rateLimits.limiter, rateLimits, minuteMs);
     this.limiterUntested = this.rates !== undefined;
-    const timing = { clock, after: (ms: number, task: () => void) => this.scheduler.after(ms, task) };
+    const timing = { clock, after: this.hold.after };
     const settings = { ...options.queue, ...(minuteMs && { minuteMs }), ...(exhaustedMs && { exhaustedMs }) };
     this.gate = new CallGate(
       new ProviderLimits(options.providerLimits ?? {}, settings, timing, (event) => this.limited(event)),
@@ -273,6 +275,7 @@ export class Runtime implements Runs {
       store: this.store,
       channel: this.channel,
       scheduler: this.scheduler,
+      hold: this.hold,
       interpreter:
         options.interpreter ??
         createInterpreter({
@@ -396,9 +399,11 @@ export class Runtime implements Runs {
     options: { readonly caller?: Caller; readonly idempotencyKey?: string } = {},
   ): Promise<{ run: Run; replayed: boolean }> {
     const caller = options.caller ?? local;
-    await this.checkVisible(run, caller);
+    const { progress } = await this.find(run, caller);
     const ordinal = /^q(\d{1,9})$/.exec(answer.id)?.[1];
     if (ordinal === undefined) throw new EscapementError("conflict", `nothing waits for an answer under "${answer.id}"`, { run });
+    const asked = progress.waitingFor?.find(({ id }) => id === answer.id);
+    if (asked) checkAnswer(asked, answer);
     const { id: _id, ...given } = answer;
     // As the store gives it back.
     const value = JSON.parse(JSON.stringify(given)) as Json;
@@ -434,7 +439,7 @@ export class Runtime implements Runs {
 
   async events(run: string, options: EventsOptions & { readonly caller?: Caller } = {}): Promise<EventReader> {
     const record = await this.find(run, options.caller ?? local);
-    return readEvents(record, hasEnded(record.status), { store: this.store, channel: this.channel, scheduler: this.scheduler }, options);
+    return readEvents(record, hasEnded(record.status), this.reading, options);
   }
 
   // --- reading
@@ -650,8 +655,9 @@ export class Runtime implements Runs {
   health(): { readonly ready: boolean; readonly reason?: "draining" | "store" | "storage_full" | "limiter" } {
     if (this.draining) return { ready: false, reason: "draining" };
     const stalled = this.host.journal.stalledMs();
-    if (stalled && stalled.ms >= stalledMs)
-      return { ready: false, reason: stalled.error?.body.details?.reason === "storage_full" ? "storage_full" : "store" };
+    if (stalled && stalled.ms >= stalledMs) return { ready: false, reason: whyUnstored(stalled.error) };
+    // A process that writes nothing else renews its lease.
+    if (this.host.unrenewedMs >= stalledMs) return { ready: false, reason: "store" };
     if (this.limiterUntested) return { ready: false, reason: "limiter" };
     return { ready: true };
   }
@@ -693,10 +699,15 @@ export class Runtime implements Runs {
       await this.options.onClosed?.();
     } finally {
       clearInterval(alive);
+      this.hold.letGo();
     }
   }
 
   // --- private
+
+  private get reading(): ReadingDeps {
+    return { store: this.store, channel: this.channel, scheduler: this.scheduler, hold: this.hold.take };
+  }
 
   /** What a start body asks for, once everything that can be wrong with it was said. */
   private checkedStart(body: StartBody): { readonly defined: KnownAgent; readonly input: Json; readonly limits: Limits } {
@@ -714,13 +725,18 @@ export class Runtime implements Runs {
     return limits === spec.limits ? bounds : boundsOf(spec, limits);
   }
 
-  private accepted(run: string, result: EntryResult, caller: Caller): RunHandle {
+  private accepted(run: string, result: Written, caller: Caller): RunHandle {
     switch (result.type) {
       case "accepted":
         return this.handle(run, false, () => this.find(run, caller), caller, true);
       case "known":
         if (!result.sameBody) throw mismatch(result.run);
         return this.handle(result.run, true, () => this.find(result.run, caller), caller);
+      case "given_up":
+        throw new EscapementError("unavailable", "the store does not take writes at the moment, so the run was not accepted; try again", {
+          retry_after_ms: 1_000,
+          details: { reason: whyUnstored(result.error) },
+        });
       default:
         throw new EscapementError("internal", "the run could not be stored");
     }
@@ -728,7 +744,7 @@ export class Runtime implements Runs {
 
   /** `isNew`: accepted by this very process. */
   private handle(id: string, replayed: boolean, find: () => Promise<RunRecord>, caller: Caller, isNew = false): RunHandle {
-    const deps = { store: this.store, channel: this.channel, scheduler: this.scheduler };
+    const deps = this.reading;
     const open = async (options?: EventsOptions): Promise<EventReader> => {
       // While a new run lives with its first owner, its channel has told everything: the store need not be asked (10 % of a short run's CPU).
       if (isNew && this.host.owns(id)?.epoch === 1) return readEvents({ id, seq: 1 }, false, deps, options);
@@ -889,6 +905,9 @@ export class Runtime implements Runs {
 const scopeOf = ({ tenant, user, key }: Caller, route: string): string =>
   JSON.stringify(user === undefined ? [tenant, null, key ?? null, route] : [tenant, user, route]);
 
+const whyUnstored = (error: EscapementError | null): "storage_full" | "store" =>
+  error?.body.details?.reason === "storage_full" ? "storage_full" : "store";
+
 function nameOf(input: Input): string {
   if (input.type === "outcome") return `outcome of ${input.ordinal}${input.ok ? "" : " (error)"}`;
   if (input.type === "progress" || input.type === "data") return `${input.type} of ${input.ordinal}`;
@@ -898,6 +917,16 @@ function nameOf(input: Input): string {
 /** The mark only ever goes up: a client, the agent or one of its rules sets it, and nobody takes it away. */
 const isMarked = ({ sensitive }: StartBody, spec: AgentSpec, input: Json): boolean =>
   sensitive === true || spec.sensitive === true || isSensitive(spec.route?.rules ?? [], () => textOf(input));
+
+/** What does not answer the question would only have it asked again. */
+function checkAnswer({ id, kind }: { readonly id: string; readonly kind: string }, answer: AnswerBody): void {
+  const refused = (path: string, way: string): EscapementError =>
+    new EscapementError("invalid_request", `"${id}" asks ${way}`, { details: { path } });
+  const isNo = "approve" in answer && !answer.approve;
+  if (kind === "budget" && !("amount_microusd" in answer) && !isNo)
+    throw refused("amount_microusd", 'for money: say "amount_microusd", so much more in micro-dollars, or "approve": false');
+  if (["approval", "confirm"].includes(kind) && !("approve" in answer)) throw refused("approve", 'for a yes or a no: say "approve"');
+}
 
 /** A limit that is no positive number would be no limit. */
 function checkLimits(limits: NonNullable<StartBody["limits"]>): void {

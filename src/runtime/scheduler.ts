@@ -8,6 +8,8 @@ export interface Scheduler {
   defer(task: () => void): void;
   /** Runs `task` after `ms`; the result cancels it. Does not keep the process alive. */
   after(ms: number, task: () => void): () => void;
+  /** Keeps the process alive until the result is called. */
+  hold(): () => void;
   /** 0 ≤ x < 1. */
   random(): number;
 }
@@ -27,6 +29,10 @@ export const realScheduler: Scheduler = {
     };
     arm(ms);
     return () => clearTimeout(timer);
+  },
+  hold() {
+    const timer = setInterval(() => {}, maxDelayMs);
+    return () => clearInterval(timer);
   },
   random: Math.random,
 };

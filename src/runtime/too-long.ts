@@ -10,23 +10,30 @@ import type { Provider } from "../providers/provider.ts";
 import type { AgentSpec, TierSpec } from "./agent.ts";
 import { inputTokens, tierOf } from "./reserve.ts";
 
+/** Tokens of a call's input where its tier does not say how many fit: bounds count with it, so no call may have more. */
+export const assumedContextTokens = 128_000;
+
 /** A provider refused what we held to be short enough, so our count or its tier's bound is wrong: this part of it may be sent. */
 const refusedPart = 0.75;
 
 /** Null: it may be sent. */
 export function lengthProblem(input: CallInput, spec: AgentSpec, tier: TierSpec, provider: Provider, model = tier.model): ErrorBody | null {
-  const ofTier = tier.contextTokens === undefined ? Number.POSITIVE_INFINITY : tier.contextTokens - 1;
+  const ofTier = (tier.contextTokens ?? assumedContextTokens) - 1;
   const ofAgent = (input.for === "answer" && spec.context?.max_tokens) || Number.POSITIVE_INFINITY;
   const limit = Math.min(ofTier, ofAgent);
-  if (limit === Number.POSITIVE_INFINITY) return null;
   const tokens = inputTokens(input, spec, provider, model);
   if (tokens <= limit) return null;
-  const where = ofAgent < ofTier ? `context.max_tokens allows ${ofAgent}` : `the tier "${tier.name}" takes ${tier.contextTokens}`;
-  const way = ofAgent < ofTier ? "shorten the input or raise it" : "shorten it or add a tier with a larger context";
-  return errorBody("context_too_long", `the conversation may have ${tokens} tokens, ${where}; ${way}`, {
+  const found = ofAgent < ofTier ? agentLimit(ofAgent) : tierLimit(tier);
+  return errorBody("context_too_long", `the conversation may have ${tokens} tokens, ${found}`, {
     ...(isToBeShortened(input, spec) && { details: numbers(input, spec, provider, tokens, limit) }),
   });
 }
+
+const agentLimit = (tokens: number): string => `context.max_tokens allows ${tokens}; shorten the input or raise it`;
+const tierLimit = ({ name, contextTokens }: TierSpec): string =>
+  contextTokens === undefined
+    ? `the tier "${name}" does not say how many it takes, so it is ${assumedContextTokens}; set its context_tokens`
+    : `the tier "${name}" takes ${contextTokens}; shorten it or add a tier with a larger context`;
 
 /** For an error of the provider: what it refused. */
 export function refusedLength(input: CallInput, spec: AgentSpec, provider: Provider): { readonly [key: string]: Json } | undefined {

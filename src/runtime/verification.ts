@@ -7,7 +7,8 @@ import { findings, transitionsOf, Uncapped, Unwalkable, type Walk, walk } from "
 import { EscapementError } from "../protocol/errors.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import { type AgentSpec, tiersOf } from "./agent.ts";
-import { assumedContextTokens, boundsOf, machineOf, routingWalk, type Unlimited, walkedInput, worstCaseOf } from "./bounds.ts";
+import { boundsOf, machineOf, routingWalk, type Unlimited, walkedInput, worstCaseOf } from "./bounds.ts";
+import { assumedContextTokens } from "./too-long.ts";
 
 export type Verification = {
   readonly agent: string;

@@ -3,6 +3,7 @@ import type { AnswerBody } from "../protocol/commands.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import { answerSchemas } from "./command-schemas.ts";
 import { decode } from "./decode.ts";
+import { nearestWord } from "./nearest-word.ts";
 
 const forms = ["approve", "value", "amount_microusd"] as const;
 const known = new Set(["id", "input_hash", "reason", ...forms]);
@@ -12,8 +13,11 @@ export function decodeAnswer(body: unknown): AnswerBody {
   const form = forms.find((key) => key in body);
   if (form) return decode(answerSchemas[form], body);
   // With none of them, a misspelt key is named before a missing one.
-  if (Object.keys(body).some((key) => !known.has(key))) return decode(answerSchemas.approve, body);
-  throw new EscapementError("invalid_request", "an answer needs one of approve, value and amount_microusd", {
-    details: { path: "approve" },
+  const other = Object.keys(body).find((key) => !known.has(key));
+  if (other !== undefined && nearestWord(other, [...known])) return decode(answerSchemas.approve, body);
+  const needs = "an answer needs one of approve, value and amount_microusd";
+  const key = other?.slice(0, 80);
+  throw new EscapementError("invalid_request", key === undefined ? needs : `unknown key ${JSON.stringify(key)}: ${needs}`, {
+    details: { path: key ?? "approve" },
   });
 }

@@ -15,7 +15,7 @@
  */
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
-import type { InputKind, RunStatus } from "../protocol/run.ts";
+import type { RunStatus, Waiting } from "../protocol/run.ts";
 import type { UsageGroup } from "../protocol/usage.ts";
 
 /** What is fixed when a run is accepted. Written once. */
@@ -57,7 +57,7 @@ export type RunProgress = {
   readonly sensitive?: boolean;
   /** It has read text from outside, itself or before it in its session. */
   readonly tainted?: boolean;
-  readonly waitingFor?: readonly { readonly id: string; readonly kind: InputKind }[];
+  readonly waitingFor?: readonly Waiting[];
   /** Only at the end. */
   readonly finishedAt?: number;
   readonly output?: Json;

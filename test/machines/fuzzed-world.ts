@@ -389,6 +389,7 @@ export class FuzzedWorld {
       monotonic: () => this.now,
       defer: (task) => void this.deferred.push(task),
       after: (ms, task) => this.after(ms, task),
+      hold: () => () => {},
       random: () => this.pick(1_000) / 1_000,
     };
   }

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { countTokens as countEarlier } from "gpt-tokenizer/encoding/cl100k_base";
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
@@ -36,6 +37,29 @@ describe("countText", () => {
     expect(countText("hello world", openai)).toBe(2);
     expect(countText("", openai)).toBe(0);
     expect(countText("привет, мир! 你好,世界。", openai)).toBe(exact("привет, мир! 你好,世界。"));
+  });
+
+  const texts: readonly [string, string][] = [
+    ["English", "The quick brown fox jumps over the lazy dog, and nobody minds. "],
+    ["Hindi", "मुझे अपने बैंक खाते की शेष राशि के बारे में जानकारी चाहिए। "],
+    ["Georgian", "გამარჯობა, მინდა ვიცოდე ჩემი ანგარიშის ნაშთი. "],
+    ["Tamil", "எனது வங்கி கணக்கின் இருப்பு பற்றி அறிய விரும்புகிறேன். "],
+    ["Indonesian", "Saya ingin mengetahui saldo rekening bank saya, terima kasih banyak. "],
+    ["Swahili", "Ningependa kujua salio la akaunti yangu ya benki tafadhali. "],
+    ["German", "Überweisungen werden am nächsten Bankarbeitstag ausgeführt. "],
+    ["code", "for (const item of list) {\n\t\tif (!item) continue;\n  total += item.price * 1.19;\n}\n"],
+    ["emoji", "👩‍👩‍👧 ok 🇩🇪 "],
+  ];
+  it.each(texts)("of an earlier or unknown model bounds both vocabularies: %s", (_, text) => {
+    const long = text.repeat(20);
+    for (const model of ["gpt-4-turbo", "gpt-4", "gpt-4-0613", "gpt-3.5-turbo", "some-model"]) {
+      const bound = countText(long, openai, model);
+      expect(bound).toBeGreaterThanOrEqual(Math.max(exact(long), countEarlier(long)));
+      const input = { messages: [user(long)], model };
+      expect(countInput(input, openai)).toBe(REQUEST_TOKENS + MESSAGE_TOKENS + bound);
+    }
+    for (const model of ["gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-5.1", "o3", "ft:gpt-4o-mini:acme"])
+      expect(countText(long, openai, model)).toBe(exact(long));
   });
 
   it("takes text that looks like a special token as text", () => {

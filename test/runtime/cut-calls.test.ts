@@ -3,8 +3,8 @@
  * that cuts. A token of output costs one micro-dollar and input nothing, so that the cost is the count of what was streamed.
  */
 import { expect, onTestFinished, test } from "vitest";
-import { agent, createRuntime, type Runtime } from "../../src/index.ts";
-import { countText } from "../../src/money/tokens.ts";
+import { agent, createRuntime, openai, type Runtime } from "../../src/index.ts";
+import { countText, loadTokenizer } from "../../src/money/tokens.ts";
 import type { Fact } from "../../src/protocol/events.ts";
 import { chunk, event, head, json, type Script, streamHeaders } from "../../src/testing/fault-script.ts";
 import { type FaultServer, startFaultServer } from "../../src/testing/fault-server.ts";
@@ -119,6 +119,57 @@ test.each(wires)("$name: output that is not shown is cut at its hold too", async
     expect({ finish, cost_microusd, code: error?.code }).toEqual({ finish: "error", cost_microusd: hold, code: "truncated" });
     await server.book.idle();
   }
+});
+
+const streamOf = (pieces: readonly string[]): Script => played(unproven(wires[0] as WireUnderTest, { text: pieces }), { hang: true });
+const openAI = wires[0] as WireUnderTest;
+const countedBy = (margin: number): WireUnderTest => ({
+  ...openAI,
+  make: (url) => openai({ baseURL: `${url}/v1`, apiKey: "sk-test", tokenizer: { encoding: "o200k_base", margin } }),
+});
+
+test.each([
+  ["rare characters", "\u9f98"],
+  ["digits", "7 "],
+  ["signs of old scripts", "\u{13000}"],
+  ["English", " word"],
+])("output of %s is cut at its hold, however few characters a token has", async (_, piece) => {
+  await loadTokenizer();
+  const { runtime, server, tokens } = await world(countedBy(0), streamOf(Array.from({ length: 5_000 }, () => piece)), 1_000);
+  const { finish, error, text, usage } = await firstCall(runtime);
+  expect({ finish, code: error?.code }).toEqual({ finish: "error", code: "truncated" });
+  expect(usage.output_tokens).toBeGreaterThan(1_000);
+  // What came with the same read of the socket is counted with it.
+  expect(tokens(text ?? "")).toBeLessThan(5_000);
+  await server.book.idle();
+});
+
+test.each([
+  ["as many tokens as were granted", 0, 1_000],
+  ["as many tokens as its margin may take away", 0.5, 1_480],
+])("an answer of %s is not cut", async (_, margin, pieces) => {
+  await loadTokenizer();
+  const { events } = openAI.stream({ text: Array.from({ length: pieces }, () => " word") });
+  const { runtime } = await world(countedBy(margin), played(events), 1_000);
+  expect(await firstCall(runtime)).toMatchObject({ finish: "stop" });
+});
+
+const usageOf = (input: number, output: number) => ({ prompt_tokens: input, completion_tokens: output });
+
+test.each([
+  ["nothing", usageOf(0, 0), true],
+  ["no output", usageOf(100, 0), true],
+  ["no input", usageOf(0, 5), true],
+  ["both", usageOf(100, 5), false],
+])("a usage that tells of %s beside output is charged for what came", async (_, told, estimated) => {
+  const { events } = openAI.stream({ text: ["One two", " three four five"], usage: false });
+  const bill = event({ id: "x", object: "chat.completion.chunk", created: 1, model: "m", choices: [], usage: told });
+  const { runtime, tokens } = await world(openAI, played(events.toSpliced(-1, 0, bill)));
+  const { finish, cost_microusd, usage } = await firstCall(runtime);
+  expect({ finish, estimated: usage.estimated }).toEqual({ finish: "stop", estimated });
+  expect(cost_microusd).toBe(told.completion_tokens || tokens("One two three four five"));
+  expect(usage.output_tokens).toBe(cost_microusd);
+  expect(usage.input_tokens).toBeGreaterThan(0);
 });
 
 test("a call that is stopped within a tool's arguments is charged for them", async () => {

@@ -23,7 +23,7 @@ async function world() {
   const reader = async (after: string, internal = false): Promise<EventReader> => {
     const record = await store.get("r1");
     if (!record) throw new Error("no run");
-    return readEvents(record, false, { store, channel, scheduler: realScheduler }, { after, internal });
+    return readEvents(record, false, { store, channel, scheduler: realScheduler, hold: realScheduler.hold }, { after, internal });
   };
   return { more, reader, channel };
 }

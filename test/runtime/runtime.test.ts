@@ -102,6 +102,10 @@ test("a run that waits for a person leaves memory, and comes back with the answe
   const id = waiting.waiting_for?.[0]?.id ?? "";
   const asked = (await runtime.facts(run.id)).data.find((fact) => fact.type === "input.requested");
   expect(asked).toMatchObject({ id, kind: "approval", tool: "send", input: { to: "Ada" }, input_hash: expect.any(String) });
+  await expect(run.answer({ id, amount_microusd: 5 })).rejects.toMatchObject({
+    code: "invalid_request",
+    message: expect.stringContaining("approve"),
+  });
   await expect(runtime.answer(run.id, { id, approve: true, input_hash: "another" })).rejects.toMatchObject({ code: "conflict" });
   await run.answer({ id, approve: true, input_hash: (asked as { input_hash: string }).input_hash });
   await expect(runtime.answer(run.id, { id, approve: true })).rejects.toMatchObject({ code: "conflict" });
@@ -138,8 +142,23 @@ test("a run whose budget is gone asks, and goes on with what is granted", async 
   });
   const run = await runtime.start({ agent: "single", input: "think", limits: { max_cost_microusd: 0.001 } });
   const { waiting_for } = await until(runtime, run.id, ({ status }) => status === "waiting");
-  expect(waiting_for?.[0]?.kind).toBe("budget");
+  // The sentence has the numbers, also where only the run is read.
+  expect(waiting_for?.[0]).toMatchObject({
+    kind: "budget",
+    message: expect.stringMatching(/^The budget does not allow the next call: the run budget of 0\.001 micro-dollars, .*\. Grant more\?$/),
+  });
   expect(provider.book.entries).toHaveLength(0);
+  const id = waiting_for?.[0]?.id ?? "";
+  await expect(run.answer({ id, approve: true })).rejects.toMatchObject({
+    code: "invalid_request",
+    message: expect.stringContaining("amount_microusd"),
+    body: { details: { path: "amount_microusd" } },
+  });
+  await expect(run.answer({ id, value: "yes" })).rejects.toMatchObject({ code: "invalid_request" });
+  await expect(run.answer({ id: "q77", approve: true })).rejects.toMatchObject({
+    code: "conflict",
+    message: expect.stringContaining('"q77"'),
+  });
   await run.answer({ id: waiting_for?.[0]?.id ?? "", amount_microusd: 200 });
   expect(await run.result()).toMatchObject({ status: "done", output: "worth it" });
 });

@@ -29,7 +29,7 @@ import type { Provider } from "../../src/providers/provider.ts";
 import type { AgentSpec } from "../../src/runtime/agent.ts";
 import { appraise } from "../../src/runtime/appraise.ts";
 import type { Interpreter } from "../../src/runtime/interpreter.ts";
-import { Journal } from "../../src/runtime/journal.ts";
+import { Journal, type Written } from "../../src/runtime/journal.ts";
 import { supervisorInput } from "../../src/runtime/machine-input.ts";
 import { replay } from "../../src/runtime/recovery.ts";
 import { LiveRun } from "../../src/runtime/run.ts";
@@ -409,6 +409,7 @@ class Process {
       monotonic: () => this.frozenAt ?? world.now,
       defer: (task) => void world.later(this, task),
       after: (ms, task) => world.later(this, task, Math.max(0, ms)),
+      hold: () => () => {},
       random,
     };
     this.store = storeOverCalls(this.call, async () => {});
@@ -506,7 +507,7 @@ class Process {
     const channel = this;
     if (world.mutation === "publish-early") {
       return class extends Journal {
-        override submit(entry: Entry, done: (result: EntryResult) => void): void {
+        override submit(entry: Entry, done: (result: Written) => void): void {
           if (entry.type === "turn")
             for (const json of entry.facts.slice(0, 1))
               channel.checkStored(entry.run, { ...JSON.parse(json), run: entry.run, seq: nextSeq(world, entry.run) } as Fact);
@@ -516,7 +517,7 @@ class Process {
     }
     if (world.mutation === "start-early") {
       return class extends Journal {
-        override submit(entry: Entry, done: (result: EntryResult) => void): void {
+        override submit(entry: Entry, done: (result: Written) => void): void {
           if (entry.type !== "turn") {
             super.submit(entry, done);
             return;

@@ -1,5 +1,6 @@
 /** Tool group `compute`. */
 import { calculator } from "./calculator.ts";
+import { statistics } from "./statistics.ts";
 
-export { calculator };
-export const compute = [calculator];
+export { calculator, statistics };
+export const compute = [calculator, statistics];

@@ -88,7 +88,12 @@ export function knowledge(settings: KnowledgeSettings): KnowledgeGroup {
 }
 
 function embedderOf(embedder: KnowledgeSettings["embedder"]): (() => Promise<Embedder>) | undefined {
-  if (embedder === "local") return async () => (await import("../../src/embeddings/local.ts")).localEmbedder({ timeoutMs: indexingMs });
+  if (embedder === "local")
+    return async () => {
+      const { checkInstalled, localEmbedder } = await import("../../src/embeddings/local.ts");
+      checkInstalled("embedder");
+      return localEmbedder({ timeoutMs: indexingMs });
+    };
   if (embedder === undefined) return undefined;
   return async () => embedder;
 }

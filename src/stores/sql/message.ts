@@ -11,8 +11,8 @@ export function answerConflict(
 ): string | null {
   // Written by a writer as JSON of this type.
   const ask = (JSON.parse(record[9]) as OpenAsk[]).find((open) => open.ordinal === ordinal && open.kind === "ask");
-  if (!ask || ask.denied !== undefined) return `nothing is open under ${ordinal}`;
-  if (isAnswered()) return `${ordinal} was answered already`;
-  if (hash !== undefined && hash !== ask.hash) return `what ${ordinal} asks about has changed: its hash is ${ask.hash}, not ${hash}`;
+  if (!ask || ask.denied !== undefined) return `nothing waits for an answer under "q${ordinal}"`;
+  if (isAnswered()) return `"q${ordinal}" was answered already`;
+  if (hash !== undefined && hash !== ask.hash) return `what "q${ordinal}" asks about has changed: its hash is ${ask.hash}, not ${hash}`;
   return null;
 }
