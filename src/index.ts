@@ -104,7 +104,7 @@ export type RuntimeParts = Pick<RuntimeExtras, "machines" | "inspect" | "onError
 /** The same for a configuration that was resolved already (`loadConfig`). */
 export async function runtimeOf(resolved: Resolved, parts: RuntimeParts = {}): Promise<Runtime> {
   const { log, alerts: isWatched = false, onAlert, observers = [], ...extras } = parts;
-  const script = resolved.offline ? await startOffline() : undefined;
+  const script = resolved.offline ? await startOffline(resolved.script) : undefined;
   const providers = script ? new Map([...resolved.providers, ["offline", offline({ url: script.url })] as const]) : resolved.providers;
   const secrets = [...resolved.redaction.secrets, ...[...providers.values()].flatMap((provider) => provider.secrets?.() ?? [])];
   const { pii, ips, record } = resolved.redaction;

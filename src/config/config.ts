@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url";
 import type { SamplingSettings } from "../evals/sampling.ts";
 import type { LaneLimits, LaneSettings } from "../limits/provider-lane.ts";
 import type { BudgetLimits, Cap } from "../money/budgets.ts";
+import type { OfflineOptions } from "../offline/server.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { AgentOptions, PriceOf, TierSpec } from "../runtime/agent.ts";
@@ -42,10 +43,12 @@ export type ResolvedConfig = {
   /** The file it came from. */
   readonly file?: string;
   /**
-   * No provider is configured: the only tier is `offline`, and its provider is not in `providers`. The caller starts the offline server
-   * and adds `offline({ url })` under that name.
+   * No provider is configured. The only tier is `offline`, and its provider is not in `providers`: the caller starts the offline server
+   * and adds `offline({ url })` under that name. Or the configuration has tiers and an `offline` script: then their providers are there,
+   * and played by it.
    */
   readonly offline: boolean;
+  readonly script: OfflineOptions;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly tiers: readonly TierSpec[];
   /** Of models that a provider serves in place of a tier's. */
@@ -141,12 +144,15 @@ async function resolveWith(
 ): Promise<Omit<ResolvedConfig, "file">> {
   const providers = await configuredProviders(config, { cwd, env, secrets });
   const offline = providers.size === 0;
+  const script = offlineOf(config);
+  if (offline && config.offline) for (const name of providersIn(config)) providers.set(name, await played(name, script));
   const tiers = tiersOf(config, providers, offline);
   const server = serverOf(env);
   const rateLimits = rateLimitsOf(config);
   const tools = Object.fromEntries(Object.entries(groups).map(([name, group]) => [name, "tools" in group ? group.tools : group]));
   return {
     offline,
+    script,
     providers: new Map([...providers].map(([name, { provider }]) => [name, provider])),
     tiers,
     priceOf: servedPrices(providers, config.prices ?? {}),
@@ -177,6 +183,24 @@ async function resolveWith(
     ...(config.evals && { evals: { ...config.evals, queue: config.evals.queue ?? 100 } }),
   };
 }
+
+const offlineOf = ({ offline: { script, pace_ms } = {} }: CheckedConfig): OfflineOptions => ({
+  ...(script && { script }),
+  ...(pace_ms !== undefined && { paceMs: pace_ms }),
+});
+
+const providersIn = ({ tiers = {} }: CheckedConfig): ReadonlySet<string> =>
+  new Set(
+    Object.values(tiers)
+      .flatMap(({ provider, routes = [] }) => [provider, ...routes.map((route) => route.provider)])
+      .filter((name) => name !== undefined),
+  );
+
+/** At list prices: what a run costs offline is what its tokens would cost. */
+const played = async (name: string, options: OfflineOptions): Promise<ConfiguredProvider> => ({
+  provider: (await import("../offline/stand-in.ts")).standIn(name, options),
+  elsewhere: true,
+});
 
 // Checked by the schema, key by key; zod's optional keys also allow undefined.
 const agentsOf = ({ agents }: CheckedConfig): readonly (AgentOptions | Pattern)[] =>

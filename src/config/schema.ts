@@ -492,6 +492,24 @@ export const configSchema = z.strictObject({
       judge: z.custom<ShadowJudge>((value) => typeof value === "function", "a function").optional(),
     })
     .optional(),
+  /** Where no provider is configured: what is answered in place of models. */
+  offline: z
+    .strictObject({
+      script: z
+        .array(
+          z.strictObject({
+            as: z.string().optional(),
+            when: z.string().optional(),
+            after: z.string().optional(),
+            say: z.string().optional(),
+            use: z.strictObject({ tool: z.string(), input: z.json() }).optional(),
+          }),
+        )
+        .optional(),
+      /** Milliseconds between two words. */
+      pace_ms: z.int().min(0).max(10_000).optional(),
+    })
+    .optional(),
   prices: z.record(z.string().regex(/^[^/]+\/.+$/, 'a key "provider/model" or "provider/*"'), priceSetting).optional(),
   server: z
     .strictObject({

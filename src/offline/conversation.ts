@@ -4,8 +4,10 @@
  * Arithmetic asks for the tool `calculator`, questions about the time for `clock` (in the time zone that they name), if they are offered;
  * their results are told as they come. No other tool is ever asked for.
  * Everything else is answered by saying that nothing here is a model. No answer claims more than that.
+ * A script (`script.ts`) comes before all of it.
  */
 import { type Arithmetic, findArithmetic } from "./arithmetic.ts";
+import { type Line, scriptedReply } from "./script.ts";
 import { findTimeZone } from "./time-zone.ts";
 
 /** What of a chat completions request the script reads. */
@@ -21,17 +23,17 @@ export type Conversation = {
 
 export type Reply = { readonly text: string } | { readonly tools: readonly ToolUse[] };
 
-type ToolUse =
-  | { readonly name: "calculator"; readonly input: { readonly expression: string } }
-  | { readonly name: "clock"; readonly input: { readonly time_zone?: string } };
+type ToolUse = { readonly name: string; readonly input: unknown };
 
 /** How a model is connected, as the reply says it. */
 export const connectHint =
   "To talk to a model, set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY in the environment and start again.";
 
-export function reply({ messages, tools }: Conversation, hint: string = connectHint): Reply {
+export function reply({ messages, tools }: Conversation, hint: string = connectHint, script: readonly Line[] = []): Reply {
   const results = resultsAtEnd(messages);
   const question = lastQuestion(messages);
+  const scripted = scriptedReply(script, { instructions: instructionsIn(messages), question, results });
+  if (scripted) return scripted;
   const arithmetic = findArithmetic(question);
   if (results.length > 0) return { text: results.map((result) => toldResult(result, arithmetic)).join(" ") };
   const wantsTime = isAboutTime(question);
@@ -68,6 +70,9 @@ function resultsAtEnd(messages: Conversation["messages"]): readonly ToolResult[]
   }
   return [];
 }
+
+const instructionsIn = (messages: Conversation["messages"]): string =>
+  messages.flatMap(({ role, content }) => (role === "system" ? [contentOf(content)] : [])).join("\n");
 
 function lastQuestion(messages: Conversation["messages"]): string {
   for (let index = messages.length - 1; index >= 0; index--) {

@@ -2,17 +2,22 @@
  * The offline server: a scripted conversation behind OpenAI's chat completions, on loopback, so that everything works without a key
  * and over the same wire as with one. `conversation.ts` owns what is said; this file owns HTTP, pace and usage.
  *
- * Usage counts words, which are this script's tokens.
+ * Usage counts words, which are this script's tokens, unless it is told how to count.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ChatCompletion, ChatCompletionChunk } from "openai/resources/chat/completions";
 import { connectHint, type Reply, reply } from "./conversation.ts";
+import type { Line } from "./script.ts";
 
 export type OfflineOptions = {
   /** Milliseconds between two words of a stream; 25. */
   readonly paceMs?: number;
   /** How a model is connected; ends the replies that no script fits. */
   readonly hint?: string;
+  /** Answers that come before the conversation's own. They are no model's either: the tier or the log says so. */
+  readonly script?: readonly Line[];
+  /** How usage is counted; by words. */
+  readonly count?: (text: string) => number;
 };
 
 export type Offline = {
@@ -54,17 +59,19 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   const asked = await readBody(request);
   if (typeof asked === "string") return sendError(response, 400, asked);
   const said = fitSchema(
-    reply({ messages: asked.messages, tools: toolNames(asked.tools) }, options.hint ?? connectHint),
+    reply({ messages: asked.messages, tools: toolNames(asked.tools) }, options.hint ?? connectHint, options.script),
     asked.response_format,
   );
-  const usage = usageOf(asked.messages, said);
-  if (asked.stream !== true) return sendJson(response, 200, completion(said, usage));
-  await sendStream(response, said, asked.stream_options?.include_usage === true ? usage : undefined, options.paceMs ?? 25);
+  const usage = usageOf(asked, said, options.count ?? words);
+  const named = typeof asked.model === "string" ? asked.model : model;
+  if (asked.stream !== true) return sendJson(response, 200, completion(named, said, usage));
+  await sendStream(response, named, said, asked.stream_options?.include_usage === true ? usage : undefined, options.paceMs ?? 25);
 }
 
 /** What of the body is read; members of other types are treated as missing. */
 type Asked = {
-  readonly messages: readonly { readonly role?: unknown; readonly content?: unknown }[];
+  readonly model?: unknown;
+  readonly messages: readonly { readonly role?: unknown; readonly content?: unknown; readonly tool_calls?: unknown }[];
   readonly tools?: unknown;
   readonly stream?: unknown;
   readonly stream_options?: { readonly include_usage?: unknown };
@@ -95,11 +102,11 @@ const toolNames = (tools: unknown): readonly string[] => (Array.isArray(tools) ?
 type Said = Reply | { readonly refusal: string };
 
 /**
- * A script fits no schema but one: an object of plain texts, of which the first required one is given the answer.
- * Anything else is refused rather than made up.
+ * A script fits no schema but one: an object of plain texts, of which the first required one is given the answer. What was written down
+ * as an object is its author's. Anything else is refused rather than made up.
  */
 function fitSchema(said: Reply, format: Asked["response_format"]): Said {
-  if (!("text" in said) || format?.type === undefined || format.type === "text") return said;
+  if (!("text" in said) || format?.type === undefined || format.type === "text" || said.text.startsWith("{")) return said;
   const schema = format.json_schema?.schema as
     | { properties?: { [name: string]: { type?: unknown; enum?: unknown } }; required?: string[] }
     | undefined; // looked at below
@@ -112,14 +119,23 @@ function fitSchema(said: Reply, format: Asked["response_format"]): Said {
 
 type Usage = NonNullable<ChatCompletion["usage"]>;
 
-function usageOf(messages: Asked["messages"], said: Said): Usage {
-  const words = (text: string): number => text.match(/\S+/g)?.length ?? 0;
-  let prompt = 0;
-  for (const { content } of messages)
-    prompt += words(typeof content === "string" ? content : content == null ? "" : JSON.stringify(content));
-  const written = "tools" in said ? JSON.stringify(said.tools) : "text" in said ? said.text : said.refusal;
-  const completionTokens = Math.max(1, words(written));
-  return { prompt_tokens: Math.max(1, prompt), completion_tokens: completionTokens, total_tokens: Math.max(1, prompt) + completionTokens };
+const words = (text: string): number => text.match(/\S+/g)?.length ?? 0;
+/** Tokens around each message and before the answer (OpenAI cookbook, "How to count tokens with tiktoken"); words have none. */
+const framing = 3;
+
+function usageOf({ messages, tools, response_format: format }: Asked, said: Said, count: (text: string) => number): Usage {
+  const json = (value: unknown): number => (value === undefined || value === null ? 0 : count(JSON.stringify(value)));
+  const asked = messages.map(({ content }) => (typeof content === "string" ? count(content) : json(content)));
+  const around =
+    count === words
+      ? []
+      : [framing * (messages.length + 1), json(tools), json(format?.json_schema), ...messages.map(({ tool_calls }) => json(tool_calls))];
+  const input = Math.max(
+    1,
+    [...asked, ...around].reduce((a, b) => a + b, 0),
+  );
+  const output = Math.max(1, count("tools" in said ? JSON.stringify(said.tools) : "text" in said ? said.text : said.refusal));
+  return { prompt_tokens: input, completion_tokens: output, total_tokens: input + output };
 }
 
 let answers = 0;
@@ -134,7 +150,7 @@ const toolCalls = (said: Extract<Said, { tools: unknown }>, id: string) =>
     function: { name, arguments: JSON.stringify(input) },
   }));
 
-function completion(said: Said, usage: Usage): ChatCompletion {
+function completion(model: string, said: Said, usage: Usage): ChatCompletion {
   const id = newId();
   const message = {
     role: "assistant" as const,
@@ -152,7 +168,7 @@ function completion(said: Said, usage: Usage): ChatCompletion {
   };
 }
 
-async function sendStream(response: ServerResponse, said: Said, usage: Usage | undefined, paceMs: number): Promise<void> {
+async function sendStream(response: ServerResponse, model: string, said: Said, usage: Usage | undefined, paceMs: number): Promise<void> {
   const base = { id: newId(), object: "chat.completion.chunk" as const, created: created(), model };
   type Choice = ChatCompletionChunk["choices"][number];
   const send = (delta: Choice["delta"], finish: Choice["finish_reason"] = null): void => {
