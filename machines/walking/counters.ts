@@ -92,7 +92,8 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
   [
     requestMachine,
     {
-      state: ({ tier, attempt, lost, topUps, calls, continuations, parts, hit, badAnswer, compacted }: Request) => [
+      state: ({ input, tier, attempt, lost, topUps, calls, continuations, parts, hit, badAnswer, compacted }: Request) => [
+        input.tools?.length,
         compacted?.times,
         compacted && isBare(compacted.messages),
         tier,

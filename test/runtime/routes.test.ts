@@ -175,7 +175,7 @@ test("leaves out a route that is throttled, unless all are", () => {
 
 test("reserves for the dearest", () => {
   const info = { limits: { max_output_tokens: 100 }, tenant: "t" } as unknown as RunInfo;
-  const reserve = reserving(providers, () => [])(work.ask as AskOf<"call">, spec, info);
+  const reserve = reserving(providers, () => [])(work.ask as AskOf<"call">, { ...spec, limits: info.limits }, info);
   expect(reserve?.inputNano).toBe(7 * (reserve?.inputTokens ?? 0));
 });
 
