@@ -155,6 +155,8 @@ const known: readonly (readonly [AnyStateMachine, Counters])[] = [
       state: ({ input, messages, step, uses, started, results, restarts, failures, failure, undo }: Agent) => [
         undo.done.length,
         undo.ending,
+        input.tools.some(({ compensation }) => compensation !== undefined) &&
+          results.filter((result) => result?.status === "returned").length,
         lengthOf(messages, input.context),
         step,
         uses.length,
