@@ -298,7 +298,11 @@ export const nothingRunsBeforeItsYes: Invariant = (path) => {
 };
 
 export const nothingRunsTwice: Invariant = (path) =>
-  asksOf(path, "tool").length > 1 + ((path.input as ToolUse).restarts ?? 0) ? "it ran twice" : null;
+  asksOf(path, "tool").length > 1 + ((path.input as ToolUse).restarts ?? 0) + (wasSentForAYes(path) ? 1 : 0) ? "it ran twice" : null;
+
+/** What the supervisor denied for want of a yes has not run. */
+const wasSentForAYes = (path: Path): boolean =>
+  (path.input as ToolUse).mayNeedYes === true && path.steps.filter(({ label }) => label === "tool: needs a yes").length === 1;
 
 export const unknownIsDecidedByAPerson: Invariant = (path) => {
   const unknown = outcomesOf(path, "tool").find(({ ok, value }) => !ok && (value as WorkError).code === "tool_unknown");
@@ -442,12 +446,14 @@ export const asksAreCountedOrDenied: Invariant = (path) => {
     const after = step.snapshot.context as { meters: Meters };
     const counted = after.meters.calls > before.meters.calls || after.meters.tool_calls > before.meters.tool_calls;
     const denied = step.emitted.some(({ type }) => type === "work.denied");
-    if (label.startsWith("asked") && !label.includes("wait") && !label.includes("not there") && counted === denied)
+    if (label.startsWith("asked") && !label.includes("wait") && !countsDenied(label) && counted === denied)
       return `"${label}" was ${counted ? "counted and denied" : "neither counted nor denied"}`;
     before = after;
   }
   return null;
 };
+
+const countsDenied = (label: string): boolean => label.includes("not there") || label.includes("a mail");
 
 export const ofSupervisors = {
   endsOnce,
