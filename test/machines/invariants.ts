@@ -302,7 +302,7 @@ export const nothingRunsTwice: Invariant = (path) =>
 
 /** What the supervisor denied for want of a yes has not run. */
 const wasSentForAYes = (path: Path): boolean =>
-  (path.input as ToolUse).mayNeedYes === true && path.steps.filter(({ label }) => label === "tool: needs a yes").length === 1;
+  (path.input as ToolUse).mayNeedYes === true && path.steps.some(({ label }) => label === "tool: needs a yes");
 
 export const unknownIsDecidedByAPerson: Invariant = (path) => {
   const unknown = outcomesOf(path, "tool").find(({ ok, value }) => !ok && (value as WorkError).code === "tool_unknown");
