@@ -78,7 +78,7 @@ const deploy = tool({
 
 const price = { input_usd_per_mtok: 0.4, output_usd_per_mtok: 1.6 };
 /** A model a fault, so that the breaker of one is not opened by another. */
-const faulty = (model: string) => ({ provider: "fault", model, price, max_output_tokens: 200 });
+const faulty = (model: string) => ({ provider: "fault", model, price, context_tokens: 1_000_000, max_output_tokens: 200 });
 
 export const config = defineConfig({
   providers: { fault: { preset: "openai", wire: "chat", base_url: `${WHOLE_PATH_PROVIDER}/v1` } },
