@@ -90,7 +90,7 @@ async function cancelsOf(wire: WireUnderTest, count: number, random: Random, atO
     providers: { it: counted },
     // A token of output costs one micro-dollar and input nothing: the cost is the count.
     tiers: {
-      main: { provider: "it", model: "model-1", max_output_tokens: 10_000, price: { input_usd_per_mtok: 0, output_usd_per_mtok: 1 } },
+      main: { provider: "it", model: "gpt-4o", max_output_tokens: 10_000, price: { input_usd_per_mtok: 0, output_usd_per_mtok: 1 } },
     },
     agents: [agent({ name: "single", machine: "single", limits: { max_output_tokens: 10_000, max_cost_microusd: 100_000 } })],
   });
