@@ -8,7 +8,6 @@
 import { filled, type Plan, questionOf, slotValues } from "../../machines/patterns/plan.ts";
 import { classifierInstructions } from "../../machines/routing.ts";
 import type { CallInput } from "../../machines/work.ts";
-import { countText } from "../money/tokens.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
@@ -18,7 +17,7 @@ import { boundsOf } from "./bounds.ts";
 import { withInput } from "./instructions.ts";
 import { messagesOf } from "./machine-input.ts";
 import { worstOfCall } from "./reserve.ts";
-import { splitText } from "./split.ts";
+import { countTokens, splitText } from "./split.ts";
 import { maxProblemLength } from "./structured.ts";
 import { assumedContextTokens } from "./too-long.ts";
 
@@ -86,10 +85,9 @@ function sizedTo(
 function planned(spec: AgentSpec, plan: Plan, limits: Limits, input: Json, providers: ReadonlyMap<string, Provider>): AgentSpec {
   if (plan.kind !== "map-reduce") return spec;
   const values = slotValues({ messages: messagesOf(input), given: input });
-  const count = (text: string): number => countText(text, { encoding: "o200k_base", margin: 0 });
-  const chunks = splitText(filled(plan.text, values), plan.tokens, plan.overlap, count);
+  const chunks = splitText(filled(plan.text, values), plan.tokens, plan.overlap);
   // Whichever way a provider counts, one of these is its largest.
-  const largest = [count, Buffer.byteLength].map((size: (text: string) => number) =>
+  const largest = [countTokens, Buffer.byteLength].map((size: (text: string) => number) =>
     chunks.reduce((a, b) => (size(b) > size(a) ? b : a), ""),
   );
   const { map, reduce } = plan;

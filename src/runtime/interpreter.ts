@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit";
 import type { ExposeInput, SplitInput } from "../../machines/work.ts";
 import type { Answers } from "../cache/answers.ts";
 import type { Limited } from "../limits/rate-limits.ts";
-import { countText, loadTokenizer } from "../money/tokens.ts";
+import { loadTokenizer } from "../money/tokens.ts";
 import { type ErrorCode, EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Redaction } from "../safety/redaction.ts";
@@ -133,7 +133,7 @@ const split = ({ text, tokens, overlap }: SplitInput): Effect.Effect<Outcome> =>
   Effect.promise(async () => {
     try {
       await loadTokenizer();
-      const chunks = splitText(text, tokens, overlap, (part) => countText(part, { encoding: "o200k_base", margin: 0 }));
+      const chunks = splitText(text, tokens, overlap);
       return { ok: true, value: { chunks } };
     } catch (error) {
       if (error instanceof EscapementError) return failure(error.code, error.message);
