@@ -32,6 +32,7 @@ import {
   expose,
   type Hit,
   lookup,
+  personMs,
   type Question,
   remember,
   sleep,
@@ -664,7 +665,7 @@ export const requestMachine = setup({
         input: ({ context }) => ({
           kind: "budget",
           message: `The budget does not allow the next call: ${context.error?.message ?? ""}. Grant more?`,
-          expiresMs: 24 * 3_600_000,
+          expiresMs: personMs,
         }),
         onDone: [
           { guard: { type: "isNo", params: ({ event }) => ({ approve: event.output.approve }) }, target: "exhausted" },

@@ -11,6 +11,7 @@
  */
 import { assign, setup } from "xstate";
 import type { Message } from "../src/protocol/messages.ts";
+import { lastText } from "./patterns/plan.ts";
 import { type CallOutput, call, workError } from "./work.ts";
 
 /** A kind of question, in words for the classifier, and the tier that answers it. */
@@ -178,8 +179,7 @@ export const classifierInstructions = (labels: readonly Label[]): string =>
 
 /** The last question; of a long one its beginning and its end. */
 function questionOf(messages: readonly Message[]): string {
-  const { content = "" } = messages.findLast(({ role }) => role === "user") ?? {};
-  const words = typeof content === "string" ? content : content.map((part) => (part.type === "text" ? part.text : "[image]")).join("\n");
+  const words = lastText(messages);
   const shown = words.length <= maxQuestion ? words : `${words.slice(0, maxQuestion / 2)}\n…\n${words.slice(-maxQuestion / 2)}`;
   return `<question>\n${shown}\n</question>`;
 }

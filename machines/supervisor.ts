@@ -21,7 +21,7 @@ import type { Message } from "../src/protocol/messages.ts";
 import { agentMachine } from "./agent.ts";
 import { type RoutingInput, type RoutingOutput, routingMachine } from "./routing.ts";
 import { defaultSupervision, recent, restartMs, type Supervision } from "./supervision.ts";
-import { type Answer, type AnswerStatus, asError, ask, type Emitted, sleep, type WorkKind, workError } from "./work.ts";
+import { type Answer, type AnswerStatus, asError, ask, type Emitted, personMs, sleep, type WorkKind, workError } from "./work.ts";
 
 /** One ask for work, as the runtime tells it. */
 export type WorkAsked = {
@@ -104,7 +104,6 @@ export type SupervisorContext = SupervisorInput & {
   readonly status: AnswerStatus;
 };
 export type Taint = "none" | "fetched" | "read";
-const confirmMs = 24 * 3_600_000;
 
 const isUse = ({ kind, isCompensation }: WorkAsked): boolean => (kind === "tool" || kind === "delegate") && !isCompensation;
 
@@ -296,7 +295,7 @@ export const supervisorMachine = setup({
           kind: "confirm",
           message: `This run may cost up to ${((context.confirm ?? 0) / 1_000_000).toFixed(2)} USD. Start it?`,
           amount_microusd: context.confirm ?? 0,
-          expiresMs: confirmMs,
+          expiresMs: personMs,
         }),
         onDone: [
           { guard: { type: "isYesAndRouted", params: ({ event }) => ({ approve: event.output.approve }) }, target: "routing" },

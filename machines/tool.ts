@@ -9,7 +9,7 @@
 import { assign, emit, enqueueActions, setup } from "xstate";
 import type { Json } from "../src/protocol/json.ts";
 import { withParts } from "./patterns/parts.ts";
-import { answerText, childInput, isAnswered, type Plan, questionOf } from "./patterns/plan.ts";
+import { answerText, childInput, isAnswered, type PartEvents, type Plan, questionOf } from "./patterns/plan.ts";
 import { restartMs } from "./supervision.ts";
 import {
   type Answer,
@@ -17,6 +17,7 @@ import {
   ask,
   delegate,
   type Emitted,
+  personMs,
   sleep,
   type ToolInput,
   type ToolOutput,
@@ -67,7 +68,6 @@ type Context = ToolUse & {
   readonly status: ToolStatus;
 };
 
-const expiresMs = 24 * 3_600_000;
 const delegatedId = ({ plan }: ToolUse): string => plan?.name ?? "";
 
 const asked = ({ id, name, input, call, part, isCompensation }: ToolUse): ToolInput => ({
@@ -90,10 +90,7 @@ export const toolMachine = setup({
     input: {} as ToolUse,
     context: {} as Context,
     output: {} as ToolUseOutput,
-    events: {} as
-      | { type: "cancel" }
-      | { type: "xstate.done.actor.*"; actorId: string; output: Answer }
-      | { type: "xstate.error.actor.*"; actorId: string; error: unknown },
+    events: {} as PartEvents,
     emitted: {} as Emitted<"tool.refused">,
   },
   actors: withParts({ tool, delegate, ask, sleep }),
@@ -202,7 +199,7 @@ export const toolMachine = setup({
               : `${context.error.message}. May it be run with these?`,
           tool: context.name,
           input: context.input,
-          expiresMs,
+          expiresMs: personMs,
         }),
         onDone: [
           {
@@ -264,7 +261,7 @@ export const toolMachine = setup({
         src: "ask",
         input: ({ context }) => {
           const { question, schema } = context.input as { readonly question: string; readonly schema?: Json };
-          return { kind: "question", message: question, tool: context.name, ...(schema !== undefined && { schema }), expiresMs };
+          return { kind: "question", message: question, tool: context.name, ...(schema !== undefined && { schema }), expiresMs: personMs };
         },
         onDone: { target: "returned", actions: { type: "keepReply", params: ({ event }) => ({ value: event.output.value }) } },
         onError: { target: "failed", actions: { type: "keepError", params: ({ event }) => event } },
@@ -307,7 +304,7 @@ export const toolMachine = setup({
           tool: context.name,
           input: context.input,
           schema: { type: "object", properties: { took_effect: { type: "boolean" }, output: {} }, required: ["took_effect"] },
-          expiresMs,
+          expiresMs: personMs,
         }),
         onDone: [
           {

@@ -88,6 +88,9 @@ export type SleepInput = {
 };
 export type SleepOutput = { readonly ms: number };
 
+/** How long a question waits for a person, in milliseconds, unless its machine says otherwise. */
+export const personMs = 24 * 3_600_000;
+
 /** A question to a person. It ends by an answer, or as `timeout` when it expires. */
 export type AskInput = {
   readonly kind: InputKind;

@@ -8,15 +8,16 @@
 import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../../src/protocol/errors.ts";
 import type { Message } from "../../src/protocol/messages.ts";
-import { type Answer, type AnswerStatus, asError, ask, type Emitted, workError } from "../work.ts";
+import { fill } from "../../src/protocol/template.ts";
+import { type Answer, type AnswerStatus, ask, type Emitted, personMs, workError } from "../work.ts";
 import { withParts } from "./parts.ts";
 import {
   answerOf,
   answerText,
   type ChainPlan,
   childInput,
-  filled,
   isAnswered,
+  type PartEvents,
   type PatternInput,
   questionOf,
   type Stage,
@@ -39,8 +40,6 @@ type Context = {
   readonly status: AnswerStatus;
 };
 
-const expiresMs = 24 * 3_600_000;
-
 const stageOf = ({ input, stage }: Context): Stage => input.plan.stages[stage] as Stage;
 const isLast = ({ input, stage }: Context): boolean => stage + 1 >= input.plan.stages.length;
 const previousOf = ({ outputs, input }: Context): string =>
@@ -54,7 +53,7 @@ function messagesOf(context: Context): readonly Message[] {
     ...Object.fromEntries(outputs.map((output, i) => [slotName(input.plan.stages[i]?.plan.name ?? ""), output ?? ""])),
     previous: previousOf(context),
   };
-  const asked = prompt === undefined && stage === 0 ? input.messages : questionOf(filled(prompt ?? "{{previous}}", values));
+  const asked = prompt === undefined && stage === 0 ? input.messages : questionOf(fill(prompt ?? "{{previous}}", values));
   if (feedback === null) return asked;
   const before = answerText(context.answer ?? { text: null });
   return [
@@ -69,15 +68,12 @@ export const chainMachine = setup({
     input: {} as PatternInput<ChainPlan>,
     context: {} as Context,
     output: {} as Answer,
-    events: {} as
-      | { type: "cancel" }
-      | { type: "xstate.done.actor.*"; actorId: string; output: Answer }
-      | { type: "xstate.error.actor.*"; actorId: string; error: unknown },
+    events: {} as PartEvents,
     emitted: {} as Emitted<"progress">,
   },
   actors: withParts({ ask }),
   guards: {
-    needsReview: ({ context }) => stageOf(context).review === true && context.feedback === null,
+    needsReview: ({ context }) => stageOf(context).review === true,
     isAnsweredAndLast: ({ context }, { output }: { output: Answer }) => isAnswered(output) && isLast(context),
     isAnswered: (_, { output }: { output: Answer }) => isAnswered(output),
     isSkippedAndLast: ({ context }, { output }: { output: Answer }) =>
@@ -158,7 +154,7 @@ export const chainMachine = setup({
           kind: "review",
           message: `May "${stageOf(context).plan.name}" begin with this?`,
           input: { output: previousOf(context) },
-          expiresMs,
+          expiresMs: personMs,
         }),
         onDone: [
           { guard: { type: "isYes", params: ({ event }) => ({ approve: event.output.approve }) }, target: "running" },
@@ -196,7 +192,7 @@ export const chainMachine = setup({
         ],
         "xstate.error.actor.*": {
           target: "unanswered",
-          actions: { type: "keepFailure", params: ({ event }) => ({ output: brokenAnswer(asError(workError(event.error))) }) },
+          actions: { type: "keepFailure", params: ({ event }) => ({ output: brokenAnswer(event.error) }) },
         },
       },
     },

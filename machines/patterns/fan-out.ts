@@ -10,7 +10,8 @@
 import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../../src/protocol/errors.ts";
 import type { Json } from "../../src/protocol/json.ts";
-import { type Answer, type AnswerStatus, asError, type Emitted, workError } from "../work.ts";
+import { fill } from "../../src/protocol/template.ts";
+import type { Answer, AnswerStatus, Emitted } from "../work.ts";
 import { withParts } from "./parts.ts";
 import {
   answeredStatus,
@@ -18,10 +19,11 @@ import {
   answerText,
   childInput,
   type FanOutPlan,
-  filled,
   isAnswered,
   lastText,
+  type PartEvents,
   type PatternInput,
+  type Plan,
   questionOf,
   slotValues,
   worstStatus,
@@ -60,10 +62,15 @@ const isCertain = (context: Context): boolean => isFailing(context) || isFirst(c
 /** Those that still run are stopped, or have ended. */
 const mayEnd = ({ input, pool }: Context): boolean => isIdle(pool) || input.plan.siblings === "cancel";
 
+function branchInput({ input }: Context, branch: Plan): unknown {
+  const { plan, messages } = input;
+  return childInput(branch, plan.prompt === undefined ? messages : questionOf(fill(plan.prompt, slotValues(input))), input, false);
+}
+
 /** The drafts as data for a model. */
 const draftsOf = ({ pool }: Context): string =>
   good(pool)
-    .map(({ answer }, i) => `<draft number="${i + 1}">\n${answerText(answer)}\n</draft>`)
+    .map((answer, i) => `<draft number="${i + 1}">\n${answerText(answer)}\n</draft>`)
     .join("\n");
 const caseOf = (context: Context, task: string): string =>
   `<question>\n${lastText(context.input.messages)}\n</question>\n${draftsOf(context)}\n${task}`;
@@ -104,7 +111,7 @@ const canonical = (value: unknown): string =>
 /** The only number that a judge names. */
 function chosen({ pool }: Context, text: string): Answer | undefined {
   const numbers = new Set(text.match(/\d+/g) ?? []);
-  return numbers.size === 1 ? good(pool)[Number([...numbers][0]) - 1]?.answer : undefined;
+  return numbers.size === 1 ? good(pool)[Number([...numbers][0]) - 1] : undefined;
 }
 
 export const fanOutMachine = setup({
@@ -112,10 +119,7 @@ export const fanOutMachine = setup({
     input: {} as PatternInput<FanOutPlan>,
     context: {} as Context,
     output: {} as Answer,
-    events: {} as
-      | { type: "cancel" }
-      | { type: "xstate.done.actor.*"; actorId: string; output: Answer }
-      | { type: "xstate.error.actor.*"; actorId: string; error: unknown },
+    events: {} as PartEvents,
     emitted: {} as Emitted<"progress">,
   },
   actors: withParts({}),
@@ -134,13 +138,12 @@ export const fanOutMachine = setup({
   },
   actions: {
     startBranches: enqueueActions(({ context, enqueue }) => {
-      const { plan, messages } = context.input;
+      const { branches, width } = context.input.plan;
       if (isCertain(context)) return;
-      const asked = plan.prompt === undefined ? messages : questionOf(filled(plan.prompt, slotValues(context.input)));
-      const next = toStart(context.pool, plan.width);
+      const next = toStart(context.pool, width);
       for (const index of next) {
-        const branch = plan.branches[index];
-        if (branch) enqueue.spawnChild(branch.kind, { id: branch.name, input: childInput(branch, asked, context.input, false) as never });
+        const branch = branches[index] as Plan;
+        enqueue.spawnChild(branch.kind, { id: branch.name, input: branchInput(context, branch) as never });
       }
       enqueue.assign({ pool: withStarted(context.pool, next.length) });
     }),
@@ -148,13 +151,10 @@ export const fanOutMachine = setup({
       for (const { name } of context.input.plan.branches.slice(0, context.pool.started)) enqueue.stopChild(name);
     }),
     retryBranch: enqueueActions(({ context, enqueue }, { id }: { id: string }) => {
-      const { plan, messages } = context.input;
       const index = indexOf(context, id);
-      const branch = plan.branches[index];
-      if (!branch) return;
-      const asked = plan.prompt === undefined ? messages : questionOf(filled(plan.prompt, slotValues(context.input)));
+      const branch = context.input.plan.branches[index] as Plan;
       enqueue.stopChild(id);
-      enqueue.spawnChild(branch.kind, { id, input: childInput(branch, asked, context.input, false) as never });
+      enqueue.spawnChild(branch.kind, { id, input: branchInput(context, branch) as never });
       enqueue.assign({ pool: withRetry(context.pool, index) });
     }),
     keepBranch: assign({
@@ -166,10 +166,10 @@ export const fanOutMachine = setup({
       done: countOver(context.pool),
       total: context.input.plan.branches.length,
     })),
-    keepFirst: assign({ answer: ({ context }) => good(context.pool)[0]?.answer ?? null }),
+    keepFirst: assign({ answer: ({ context }) => good(context.pool)[0] ?? null }),
     keepVoted: assign(({ context }) => {
       const { aggregate } = context.input.plan;
-      const answers = good(context.pool).map(({ answer }) => answer);
+      const answers = good(context.pool);
       const found = voted(answers, aggregate.by === "vote" ? aggregate.on : undefined);
       return { answer: found?.answer ?? null, reason: `${found?.votes} of ${answers.length} agree` };
     }),
@@ -200,7 +200,7 @@ export const fanOutMachine = setup({
     keepFailure: assign(({ context }) => ({
       status: worstStatus(bad(context.pool)),
       error: failureOf(context.pool, context.input.plan.onFailure === "fail" ? null : context.input.plan.least),
-      answer: good(context.pool)[0]?.answer ?? null,
+      answer: good(context.pool)[0] ?? null,
     })),
     keepUnmerged: assign((_, { output }: { output: Answer }) => ({
       status: output.status,
@@ -252,7 +252,7 @@ export const fanOutMachine = setup({
           actions: [
             {
               type: "keepBranch",
-              params: ({ event }) => ({ id: event.actorId, answer: brokenAnswer(asError(workError(event.error))) }),
+              params: ({ event }) => ({ id: event.actorId, answer: brokenAnswer(event.error) }),
             },
             { type: "tellBranch", params: ({ event }) => ({ id: event.actorId }) },
             "startBranches",
@@ -303,7 +303,7 @@ export const fanOutMachine = setup({
         ],
         "xstate.error.actor.*": {
           target: "unanswered",
-          actions: { type: "keepUnmerged", params: ({ event }) => ({ output: brokenAnswer(asError(workError(event.error))) }) },
+          actions: { type: "keepUnmerged", params: ({ event }) => ({ output: brokenAnswer(event.error) }) },
         },
       },
     },

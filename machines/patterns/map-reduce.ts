@@ -8,16 +8,17 @@
  */
 import { assign, emit, enqueueActions, setup } from "xstate";
 import { type ErrorBody, errorBody } from "../../src/protocol/errors.ts";
-import { type Answer, type AnswerStatus, asError, ask, type Emitted, type SplitOutput, split, workError } from "../work.ts";
+import { fill } from "../../src/protocol/template.ts";
+import { type Answer, type AnswerStatus, asError, ask, type Emitted, personMs, type SplitOutput, split, workError } from "../work.ts";
 import { withParts } from "./parts.ts";
 import {
   answeredStatus,
   answerOf,
   answerText,
   childInput,
-  filled,
   isAnswered,
   type MapReducePlan,
+  type PartEvents,
   type PatternInput,
   questionOf,
   slotValues,
@@ -52,8 +53,6 @@ type Context = {
   readonly status: AnswerStatus;
 };
 
-const expiresMs = 24 * 3_600_000;
-
 /** The groups that one level of reducing takes. */
 export const groupsOf = (count: number, fanIn: number): number => Math.ceil(count / fanIn);
 
@@ -80,12 +79,12 @@ function partOf(context: Context, index: number): { readonly kind: MapReducePlan
   const { plan } = input;
   const values = slotValues(input);
   if (level === 0) {
-    const asked = filled(plan.mapPrompt, { ...values, chunk: texts[index] ?? "", index: index + 1, total: texts.length });
+    const asked = fill(plan.mapPrompt, { ...values, chunk: texts[index] ?? "", index: index + 1, total: texts.length });
     return { kind: plan.map.kind, input: childInput(plan.map, questionOf(asked), input, false) };
   }
   const of = texts.slice(index * plan.fanIn, (index + 1) * plan.fanIn);
   const parts = of.map((text, i) => `<part number="${index * plan.fanIn + i + 1}">\n${text}\n</part>`).join("\n");
-  const asked = filled(plan.reducePrompt, { ...values, parts });
+  const asked = fill(plan.reducePrompt, { ...values, parts });
   return { kind: plan.reduce.kind, input: childInput(plan.reduce, questionOf(asked), input, isLastLevel(context)) };
 }
 
@@ -96,10 +95,7 @@ export const mapReduceMachine = setup({
     input: {} as PatternInput<MapReducePlan>,
     context: {} as Context,
     output: {} as Answer,
-    events: {} as
-      | { type: "cancel" }
-      | { type: "xstate.done.actor.*"; actorId: string; output: Answer }
-      | { type: "xstate.error.actor.*"; actorId: string; error: unknown },
+    events: {} as PartEvents,
     emitted: {} as Emitted<"progress" | "data">,
   },
   actors: withParts({ split, ask }),
@@ -201,7 +197,7 @@ export const mapReduceMachine = setup({
         id: "split",
         src: "split",
         input: ({ context: { input } }) => ({
-          text: filled(input.plan.text, slotValues(input)),
+          text: fill(input.plan.text, slotValues(input)),
           tokens: input.plan.tokens,
           overlap: input.plan.overlap,
         }),
@@ -224,7 +220,7 @@ export const mapReduceMachine = setup({
         input: ({ context: { texts, input } }) => ({
           kind: "confirm",
           message: `The text has ${texts.length} chunks of up to ${input.plan.tokens} tokens: ${texts.length} answers and ${reducesOf(texts.length, input.plan.fanIn)} more to put them together. Go on?`,
-          expiresMs,
+          expiresMs: personMs,
         }),
         onDone: [
           { guard: { type: "isYes", params: ({ event }) => ({ approve: event.output.approve }) }, target: "working" },
@@ -252,7 +248,7 @@ export const mapReduceMachine = setup({
         ],
         "xstate.error.actor.*": {
           actions: [
-            { type: "keepPart", params: ({ event }) => ({ id: event.actorId, answer: brokenAnswer(asError(workError(event.error))) }) },
+            { type: "keepPart", params: ({ event }) => ({ id: event.actorId, answer: brokenAnswer(event.error) }) },
             "tellPart",
             "startParts",
           ],

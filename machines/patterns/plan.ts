@@ -8,7 +8,6 @@
  */
 import type { Json } from "../../src/protocol/json.ts";
 import type { Message } from "../../src/protocol/messages.ts";
-import { fill } from "../../src/protocol/template.ts";
 import type { AgentInput } from "../agent.ts";
 import type { RequestInput } from "../request.ts";
 import type { Answer, AnswerStatus } from "../work.ts";
@@ -108,6 +107,12 @@ export type PatternInput<P extends Plan = Plan> = {
   readonly for?: "answer" | "internal";
 };
 
+/** What every machine that begins parts hears. */
+export type PartEvents =
+  | { type: "cancel" }
+  | { type: "xstate.done.actor.*"; actorId: string; output: Answer }
+  | { type: "xstate.error.actor.*"; actorId: string; error: unknown };
+
 /** What a child machine gets to answer `messages` by its plan. */
 export function childInput(
   plan: Plan,
@@ -128,9 +133,6 @@ export function slotValues({ messages, given }: Pick<PatternInput, "messages" | 
   const members = typeof given === "object" && given !== null && !Array.isArray(given) ? given : {};
   return { ...(members as { readonly [name: string]: Json }), input: lastText(messages) };
 }
-
-/** With templates that were checked when the pattern was defined. */
-export const filled = (template: string, values: { readonly [name: string]: Json | undefined }): string => fill(template, values);
 
 /** The last question in words. */
 export function lastText(messages: readonly Message[]): string {

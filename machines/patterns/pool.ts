@@ -5,7 +5,7 @@
  *  1. A part is begun once, and once more for each of its retries; each has one last answer.
  */
 import { type ErrorBody, errorBody } from "../../src/protocol/errors.ts";
-import type { Answer } from "../work.ts";
+import { type Answer, asError, workError } from "../work.ts";
 import { isAnswered } from "./plan.ts";
 
 export type Pool = {
@@ -46,9 +46,8 @@ export const isOver = ({ answers }: Pool): boolean => answers.every((answer) => 
 
 export const countOver = ({ answers }: Pool): number => answers.filter((answer) => answer !== null).length;
 
-/** With their index, in the order of the parts. */
-export const good = ({ answers }: Pool): readonly { readonly index: number; readonly answer: Answer }[] =>
-  answers.flatMap((answer, index) => (answer && isAnswered(answer) ? [{ index, answer }] : []));
+/** In the order of the parts. */
+export const good = ({ answers }: Pool): readonly Answer[] => answers.filter((answer) => answer !== null && isAnswered(answer)) as Answer[];
 
 export const bad = ({ answers }: Pool): readonly Answer[] => answers.filter((answer) => answer !== null && !isAnswered(answer)) as Answer[];
 
@@ -61,5 +60,5 @@ export function failureOf(pool: Pool, needed: number | null): ErrorBody {
   return errorBody(first?.code ?? "provider_unavailable", `${count} of ${pool.answers.length} parts answered, ${needed} are needed${why}`);
 }
 
-/** A machine that broke, as an answer. */
-export const brokenAnswer = (error: ErrorBody): Answer => ({ status: "failed", text: null, error });
+/** Of a machine that broke. */
+export const brokenAnswer = (thrown: unknown): Answer => ({ status: "failed", text: null, error: asError(workError(thrown)) });

@@ -9,7 +9,7 @@ import { type ErrorBody, errorBody } from "../../src/protocol/errors.ts";
 import { type RoutingOutput, routingMachine } from "../routing.ts";
 import { type Answer, type AnswerStatus, asError, workError } from "../work.ts";
 import { withParts } from "./parts.ts";
-import { answerOf, childInput, type PatternInput, type Route, type RouterPlan } from "./plan.ts";
+import { answerOf, childInput, type PartEvents, type PatternInput, type Route, type RouterPlan } from "./plan.ts";
 
 type Context = {
   readonly input: PatternInput<RouterPlan>;
@@ -28,10 +28,7 @@ export const routerMachine = setup({
     input: {} as PatternInput<RouterPlan>,
     context: {} as Context,
     output: {} as Answer,
-    events: {} as
-      | { type: "cancel" }
-      | { type: "xstate.done.actor.*"; actorId: string; output: Answer }
-      | { type: "xstate.error.actor.*"; actorId: string; error: unknown },
+    events: {} as PartEvents,
   },
   actors: withParts({ routing: routingMachine }),
   actions: {

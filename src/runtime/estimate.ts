@@ -5,12 +5,13 @@
  *  1. Never less than what the run can take. Where tools may add to the conversation, or a session's earlier turns come before it, a
  *     call's input is its tier's whole context, as in the bounds.
  */
-import { filled, type Plan, questionOf, slotValues } from "../../machines/patterns/plan.ts";
+import { type Plan, questionOf, slotValues } from "../../machines/patterns/plan.ts";
 import { classifierInstructions } from "../../machines/routing.ts";
 import type { CallInput } from "../../machines/work.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Bounds, Limits } from "../protocol/limits.ts";
 import type { Message } from "../protocol/messages.ts";
+import { fill } from "../protocol/template.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type AgentSpec, type TierSpec, tiersOf } from "./agent.ts";
 import { boundsOf } from "./bounds.ts";
@@ -85,7 +86,7 @@ function sizedTo(
 function planned(spec: AgentSpec, plan: Plan, limits: Limits, input: Json, providers: ReadonlyMap<string, Provider>): AgentSpec {
   if (plan.kind !== "map-reduce") return spec;
   const values = slotValues({ messages: messagesOf(input), given: input });
-  const chunks = splitText(filled(plan.text, values), plan.tokens, plan.overlap);
+  const chunks = splitText(fill(plan.text, values), plan.tokens, plan.overlap);
   // Whichever way a provider counts, one of these is its largest.
   const largest = [countTokens, Buffer.byteLength].map((size: (text: string) => number) =>
     chunks.reduce((a, b) => (size(b) > size(a) ? b : a), ""),
@@ -99,10 +100,10 @@ function planned(spec: AgentSpec, plan: Plan, limits: Limits, input: Json, provi
     const own = { ...limits, max_output_tokens: Math.min(limits.max_output_tokens, part.limits.max_output_tokens) };
     parts[path] = sizedTo(part, own, prompts.map(questionOf), providers, more);
   };
-  const mapPrompts = largest.map((chunk) => filled(plan.mapPrompt, { ...values, chunk, index: chunks.length, total: chunks.length }));
+  const mapPrompts = largest.map((chunk) => fill(plan.mapPrompt, { ...values, chunk, index: chunks.length, total: chunks.length }));
   size(map, mapPrompts, 0);
   const told = Math.max(0, ...Object.values(parts).map((part) => Math.min(limits.max_output_tokens, part.limits.max_output_tokens)));
-  size(reduce, [filled(plan.reducePrompt, { ...values, parts: "" })], plan.fanIn * (Math.ceil(told * retold) + partWords));
+  size(reduce, [fill(plan.reducePrompt, { ...values, parts: "" })], plan.fanIn * (Math.ceil(told * retold) + partWords));
   return { ...spec, parts, chunks: Math.max(1, chunks.length) };
 }
 /** As often as a request goes on with a cut answer (machines/request.ts). */

@@ -4,6 +4,7 @@
  */
 import { reducesOf } from "../../machines/patterns/map-reduce.ts";
 import type { Plan } from "../../machines/patterns/plan.ts";
+import { personMs } from "../../machines/work.ts";
 import type { AgentSpec } from "./agent.ts";
 import type { Unlimited } from "./bounds.ts";
 
@@ -21,7 +22,7 @@ export const times = (a: Unlimited, n: number): Unlimited => each((meter) => (a[
 const worst = (all: readonly Unlimited[]): Unlimited => all.reduce((a, b) => each((meter) => Math.max(a[meter], b[meter])), nothing);
 export const sum = (all: readonly Unlimited[]): Unlimited => all.reduce(add, nothing);
 
-const question: Unlimited = { ...nothing, asks: 1, wall_ms: 24 * 3_600_000 };
+const question: Unlimited = { ...nothing, asks: 1, wall_ms: personMs };
 
 /** `chunks`: as many as a map-reduce has, where its text is known. */
 export function worstOfPlan(plan: Plan, parts: PartBounds, chunks?: number): Unlimited {
