@@ -71,6 +71,7 @@ const rules: Record<string, readonly string[]> = {
   "src/stores/": ["src/stores/", "src/protocol/", "src/money/budget.ts", "node:", "pg"],
   "src/channels/": ["src/channels/", "src/protocol/"],
   "src/redis/": ["ioredis"],
+  "src/sqlite/": ["node:"],
   "src/limits/": ["src/limits/", "src/redis/", "src/protocol/", "machines/breaker.ts", "xstate", "type:ioredis", "node:"],
   "src/money/": ["src/money/", "src/protocol/", "type:src/", "node:", "gpt-tokenizer", "@pydantic/genai-prices"],
   "src/routing/": ["src/routing/", "src/protocol/", "re2js", "node:"],
@@ -78,6 +79,7 @@ const rules: Record<string, readonly string[]> = {
   "src/vectors/": ["src/vectors/", "src/embeddings/embedder.ts", "src/protocol/", "node:", "lru-cache"],
   "src/knowledge/": [
     "src/knowledge/",
+    "src/sqlite/",
     "src/embeddings/embedder.ts",
     "src/vectors/",
     "src/money/tokens.ts",
@@ -98,6 +100,7 @@ const rules: Record<string, readonly string[]> = {
     "node:",
     "lru-cache",
     "src/redis/",
+    "src/sqlite/",
     "type:ioredis",
   ],
   "src/validators/": ["src/validators/", "src/protocol/", "type:src/runtime/validator.ts", "franc-min"],

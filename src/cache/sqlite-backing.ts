@@ -9,8 +9,9 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { EscapementError } from "../protocol/errors.ts";
+import { Statements } from "../sqlite/statements.ts";
 import type { CacheBacking, CacheEntry, Purge } from "./cache.ts";
 
 export type SqliteBackingOptions = {
@@ -50,7 +51,7 @@ class SqliteBacking implements CacheBacking {
   readonly #maxBytes: number;
   readonly #now: () => number;
   readonly #onError: (message: string) => void;
-  readonly #statements = new Map<string, StatementSync>();
+  #statements: Statements;
   #waiting = new Map<string, { readonly entry: CacheEntry; readonly mark: string }>();
   #timer: NodeJS.Immediate | NodeJS.Timeout | undefined;
   #tries = 0;
@@ -63,12 +64,13 @@ class SqliteBacking implements CacheBacking {
     this.#onError = onError;
     mkdirSync(dirname(path), { recursive: true });
     this.#db = this.#open();
+    this.#statements = new Statements(this.#db);
   }
 
   async get(id: string): Promise<CacheEntry | null> {
     const waiting = this.#waiting.get(id);
     if (waiting) return waiting.entry;
-    const row = this.#try(() => this.#sql("SELECT json FROM entries WHERE id = ?").get(id)) as { json: string } | undefined;
+    const row = this.#try(() => this.#statements.of("SELECT json FROM entries WHERE id = ?").get(id)) as { json: string } | undefined;
     // Written below.
     return row ? (JSON.parse(row.json) as CacheEntry) : null;
   }
@@ -106,7 +108,7 @@ class SqliteBacking implements CacheBacking {
   }
 
   #readMark(): string {
-    return (this.#sql("SELECT mark FROM mark").get() as { mark: string } | undefined)?.mark ?? "";
+    return (this.#statements.of("SELECT mark FROM mark").get() as { mark: string } | undefined)?.mark ?? "";
   }
 
   #delete({ tenant, key, tag, agent, version }: Purge): number {
@@ -121,10 +123,10 @@ class SqliteBacking implements CacheBacking {
     if (agent !== undefined) and("agent = ?", agent);
     if (version !== undefined) and("version = ?", version);
     if (tag !== undefined) and("id IN (SELECT id FROM tags WHERE tag = ?)", tag);
-    return this.#transaction(() => {
-      const { changes } = this.#sql(`DELETE FROM entries WHERE ${conditions.join(" AND ")}`).run(...values);
-      this.#sql("DELETE FROM mark").run();
-      this.#sql("INSERT INTO mark VALUES (?)").run(randomUUID());
+    return this.#statements.transaction(() => {
+      const { changes } = this.#statements.of(`DELETE FROM entries WHERE ${conditions.join(" AND ")}`).run(...values);
+      this.#statements.of("DELETE FROM mark").run();
+      this.#statements.of("INSERT INTO mark VALUES (?)").run(randomUUID());
       return Number(changes);
     });
   }
@@ -147,14 +149,16 @@ class SqliteBacking implements CacheBacking {
 
   #flush(): void {
     if (this.#waiting.size === 0) return;
-    this.#transaction(() => {
+    this.#statements.transaction(() => {
       const current = this.#readMark();
       for (const { entry, mark } of this.#waiting.values()) {
         if (mark !== current) continue;
         const { id, tenant, agent, version, keepUntil, tags } = entry;
-        this.#sql("DELETE FROM entries WHERE id = ?").run(id);
-        this.#sql("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)").run(id, tenant, agent, version, keepUntil, JSON.stringify(entry));
-        for (const tag of new Set(tags)) this.#sql("INSERT INTO tags VALUES (?, ?, ?)").run(tenant, tag, id);
+        this.#statements.of("DELETE FROM entries WHERE id = ?").run(id);
+        this.#statements
+          .of("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)")
+          .run(id, tenant, agent, version, keepUntil, JSON.stringify(entry));
+        for (const tag of new Set(tags)) this.#statements.of("INSERT INTO tags VALUES (?, ?, ?)").run(tenant, tag, id);
       }
       this.#trim();
     });
@@ -164,41 +168,22 @@ class SqliteBacking implements CacheBacking {
 
   /** A tenth of what is left goes at once, so that a full file is not trimmed with every write. */
   #trim(): void {
-    this.#sql("DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE keep_until < ? ORDER BY keep_until LIMIT 200)").run(
-      this.#now(),
-    );
+    this.#statements
+      .of("DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE keep_until < ? ORDER BY keep_until LIMIT 200)")
+      .run(this.#now());
     if (this.#bytes() <= this.#maxBytes) return;
     for (let round = 0; round < 1_000 && this.#bytes() > this.#maxBytes * 0.9; round++) {
-      const { changes } = this.#sql("DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY keep_until LIMIT 16)").run();
+      const { changes } = this.#statements
+        .of("DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY keep_until LIMIT 16)")
+        .run();
       if (Number(changes) === 0) break;
     }
   }
 
   /** Pages in use. */
   #bytes(): number {
-    const number = (pragma: string): number => Number(Object.values(this.#sql(`PRAGMA ${pragma}`).get() ?? {})[0]);
+    const number = (pragma: string): number => Number(Object.values(this.#statements.of(`PRAGMA ${pragma}`).get() ?? {})[0]);
     return (number("page_count") - number("freelist_count")) * number("page_size");
-  }
-
-  #transaction<T>(body: () => T): T {
-    this.#db.exec("BEGIN IMMEDIATE");
-    try {
-      const result = body();
-      this.#db.exec("COMMIT");
-      return result;
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
-      throw error;
-    }
-  }
-
-  #sql(text: string): StatementSync {
-    let statement = this.#statements.get(text);
-    if (!statement) {
-      statement = this.#db.prepare(text);
-      this.#statements.set(text, statement);
-    }
-    return statement;
   }
 
   /** A look-up that fails is told once it is more than a lock, and is the caller's miss. */
@@ -240,10 +225,10 @@ class SqliteBacking implements CacheBacking {
   }
 
   #begin(): void {
-    this.#statements.clear();
     this.#db.close();
     this.#remove();
     this.#db = this.#open();
+    this.#statements = new Statements(this.#db);
   }
 
   #remove(): void {

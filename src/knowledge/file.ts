@@ -8,8 +8,9 @@
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { EscapementError } from "../protocol/errors.ts";
+import { Statements } from "../sqlite/statements.ts";
 import type { Chunk } from "./chunks.ts";
 import { indexed } from "./words.ts";
 
@@ -49,19 +50,20 @@ export type StoredChunk = Omit<Chunk, "hash"> & {
 
 export class KnowledgeFile {
   readonly #path: string;
-  readonly #statements = new Map<string, StatementSync>();
   readonly #db: DatabaseSync;
+  readonly #statements: Statements;
 
   /** `:memory:` or a file, whose folder is made. Throws `unavailable`. */
   constructor(path: string) {
     this.#path = path;
     if (path !== ":memory:") mkdirSync(dirname(path), { recursive: true });
     this.#db = this.#open();
+    this.#statements = new Statements(this.#db);
   }
 
   /** Empties the index where it was made otherwise (`chunking`), and forgets the vectors of another embedder. */
   prepare(chunking: string, embedder: string | undefined): void {
-    this.#transaction(() => {
+    this.#statements.transaction(() => {
       const made = `${revision} ${chunking}`;
       if (this.#meta("made") !== made) {
         this.#run("DELETE FROM chunks");
@@ -82,7 +84,7 @@ export class KnowledgeFile {
 
   /** Chunks that it had before keep their vectors. `tags`: of the answers that are to be purged. */
   replace(document: string, hash: string, title: string, chunks: readonly Chunk[], tags: readonly string[]): void {
-    this.#transaction(() => {
+    this.#statements.transaction(() => {
       const before = this.#all("SELECT hash, vector FROM chunks WHERE document = ? AND vector IS NOT NULL", document);
       const vectors = new Map((before as { hash: string; vector: Uint8Array }[]).map((row) => [row.hash, row.vector]));
       this.#delete(document, tags);
@@ -102,7 +104,7 @@ export class KnowledgeFile {
   }
 
   remove(document: string, tags: readonly string[]): void {
-    this.#transaction(() => this.#delete(document, tags));
+    this.#statements.transaction(() => this.#delete(document, tags));
   }
 
   #delete(document: string, tags: readonly string[]): void {
@@ -132,7 +134,7 @@ export class KnowledgeFile {
   }
 
   embed(vectors: ReadonlyMap<number, Float32Array>): void {
-    this.#transaction(() => {
+    this.#statements.transaction(() => {
       for (const [id, vector] of vectors)
         this.#run("UPDATE chunks SET vector = ? WHERE id = ?", new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), id);
     });
@@ -198,32 +200,11 @@ export class KnowledgeFile {
   }
 
   #all(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
-    return this.#sql(sql).all(...values);
+    return this.#statements.of(sql).all(...values);
   }
 
   #run(sql: string, ...values: SQLInputValue[]) {
-    return this.#sql(sql).run(...values);
-  }
-
-  #transaction(body: () => void): void {
-    this.#db.exec("BEGIN IMMEDIATE");
-    try {
-      body();
-      this.#db.exec("COMMIT");
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
-      throw error;
-    }
-  }
-
-  /** Lists of ids have a few lengths only: at most 20, and the terms of one question. */
-  #sql(text: string): StatementSync {
-    let statement = this.#statements.get(text);
-    if (!statement) {
-      statement = this.#db.prepare(text);
-      this.#statements.set(text, statement);
-    }
-    return statement;
+    return this.#statements.of(sql).run(...values);
   }
 
   #open(): DatabaseSync {
