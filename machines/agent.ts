@@ -91,6 +91,7 @@ const isOver = ({ results }: Context): boolean => results.every((result) => resu
 /** A use of a tool failed, and this agent fails with it. */
 const isEscalated = ({ input, results }: Context): boolean =>
   input.supervision?.tool === "escalate" && results.some((result) => result?.status === "failed");
+const undoId = ({ undo }: Context): string => `undo-${undo.done.length}`;
 const useIndex = (id: string, { usedBefore }: Context): number => Number(id.slice("tool-".length)) - usedBefore - 1;
 
 export const agentMachine = setup({
@@ -132,40 +133,37 @@ export const agentMachine = setup({
   },
   actions: {
     keepDone: assign({
-      undo: ({ context }): Undo => ({
-        ...context.undo,
-        done: [
-          ...context.undo.done,
-          ...context.results.flatMap((result, i) => {
-            const name = context.input.tools.find((tool) => tool.name === result?.name)?.compensation;
-            const { input = null } = context.uses[i] ?? {};
-            return result?.status === "returned" && name !== undefined
-              ? [{ name, input, output: result.output ?? null, call: context.call }]
-              : [];
-          }),
-        ],
-      }),
+      undo: ({ context: { undo, input, uses, results, call } }): Undo => {
+        const done = results.flatMap((result, i) => {
+          const name = input.tools.find((tool) => tool.name === result?.name)?.compensation;
+          if (name === undefined || result?.status !== "returned") return [];
+          return [{ name, input: uses[i]?.input ?? null, output: result.output ?? null, call }];
+        });
+        return done.length === 0 ? undo : { ...undo, done: [...undo.done, ...done] };
+      },
     }),
     endAfter: assign({ undo: ({ context }, { ending }: { ending: Undo["ending"] }): Undo => ({ ...context.undo, ending }) }),
     startUndo: enqueueActions(({ context, enqueue }) => {
-      const last = context.undo.done.at(-1);
+      const { undo, input: given } = context;
+      const last = undo.done.at(-1);
       if (!last) return;
       const { name, input, output, call } = last;
+      const id = undoId(context);
       enqueue.spawnChild("tool", {
-        id: `undo-${context.undo.done.length}`,
+        id,
         input: {
-          id: `undo-${context.undo.done.length}`,
+          id,
           name,
           input: { input, output },
           call,
-          needsApproval: context.input.tools.find((tool) => tool.name === name)?.approval ?? false,
+          needsApproval: given.tools.find((tool) => tool.name === name)?.approval ?? false,
           mayNeedYes: true,
           isCompensation: true,
-          ...(context.input.part !== undefined && { part: context.input.part }),
+          ...(given.part !== undefined && { part: given.part }),
         },
       });
     }),
-    stopUndo: enqueueActions(({ context, enqueue }) => enqueue.stopChild(`undo-${context.undo.done.length}`)),
+    stopUndo: enqueueActions(({ context, enqueue }) => enqueue.stopChild(undoId(context))),
     nextUndo: assign({ undo: ({ context }): Undo => ({ ...context.undo, done: context.undo.done.slice(0, -1) }) }),
     countRestart: assign({ restarts: ({ context }) => context.restarts + 1 }),
     keepEscalated: assign({

@@ -7,16 +7,17 @@ import { defaultSupervision } from "../../machines/supervision.ts";
 import { EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Limits, LimitsInput } from "../protocol/limits.ts";
-import { type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
+import { type AgentCode, type AgentOptions, type AgentSpec, agent, type TierSpec } from "../runtime/agent.ts";
 import { agentToolSpec } from "../runtime/agent-tool.ts";
 import { worstCaseOf } from "../runtime/bounds.ts";
 import { agentInput } from "../runtime/machine-input.ts";
 import { isPattern, type Pattern } from "../runtime/pattern.ts";
+import { maxShown } from "../runtime/tool.ts";
 import { checkSlots, instructed } from "./instructions.ts";
 import { levelsOf, PartCollector, type PartResolver, type ResolvedPart } from "./patterns.ts";
 import { checkedRoute } from "./route.ts";
 import { usedTier } from "./tiers.ts";
-import { exposedTools, MAX_TOOLS, type ToolGroups } from "./tool-groups.ts";
+import { exposedTools, type ToolGroups } from "./tool-groups.ts";
 
 /** 50 cents and 5 minutes are a bound for a run that nobody thought about. */
 export const defaultLimits: Limits = {
@@ -59,7 +60,7 @@ export type AgentParts = {
 /** `options` keeps what is no data: the zod schemas of input and output. */
 export type ResolvedAgent = {
   readonly spec: AgentSpec;
-  readonly options: Pick<AgentOptions, "input" | "output" | "validators" | "bounds" | "expose">;
+  readonly options: AgentCode;
   /** Of a pattern, and of an agent whose tools are agents. */
   readonly parts?: ReadonlyMap<string, ResolvedPart>;
 };
@@ -203,7 +204,7 @@ function toolsOf({ name, tools = [], expose }: AgentOptions, parts: AgentParts, 
       const at = path === "" ? part.name : `${path}.${part.name}`;
       return { ...agentToolSpec(part.name, part.description, part.input), plan: collect.plan(part, at) };
     });
-  return exposedTools(name, groups, parts.tools, { agents, most: expose ? maxDeclared : MAX_TOOLS });
+  return exposedTools(name, groups, parts.tools, { agents, most: expose ? maxDeclared : maxShown });
 }
 
 function tiersOf({ name, tiers }: AgentOptions, all: readonly TierSpec[]): readonly TierSpec[] {

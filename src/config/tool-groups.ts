@@ -4,11 +4,8 @@
  */
 import { EscapementError } from "../protocol/errors.ts";
 import type { AgentToolSpec } from "../runtime/agent.ts";
-import type { Tool } from "../runtime/tool.ts";
+import { maxShown, type Tool } from "../runtime/tool.ts";
 import type { OpenToolGroup, SourceContext, ToolSource } from "../runtime/tool-group.ts";
-
-/** With more than this a model picks the wrong one too often, and each costs input tokens in every step. */
-export const MAX_TOOLS = 10;
 
 /** Agents that are tools, and how many tools there may be in all. */
 type Exposure = { readonly agents?: readonly AgentToolSpec[]; readonly most?: number };
@@ -38,13 +35,13 @@ export async function closeGroups(groups: Iterable<AnyGroup | ToolSource>): Prom
 
 /**
  * The tools of an agent's groups, in their order. Throws `invalid_request`: unknown group (names those there are), more than
- * {@link MAX_TOOLS} tools, two tools of one name, names that only differ by case (a model does not keep them apart).
+ * {@link maxShown} tools, two tools of one name, names that only differ by case (a model does not keep them apart).
  */
 export function exposedTools(
   agent: string,
   names: readonly string[],
   groups: ToolGroups,
-  { agents = [], most = MAX_TOOLS }: Exposure = {},
+  { agents = [], most = maxShown }: Exposure = {},
 ): AgentToolSpec[] {
   const tools: AgentToolSpec[] = [];
   const compensations = new Set(

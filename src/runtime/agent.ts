@@ -18,6 +18,9 @@ import type { Part } from "./pattern.ts";
 import type { ToolClass } from "./tool.ts";
 import type { Validator } from "./validator.ts";
 
+/** What of an agent's options is no data, and whether its bounds are checked: kept beside the definition, never stored. */
+export type AgentCode = Pick<AgentOptions, "input" | "output" | "validators" | "bounds" | "expose">;
+
 /** A tier as an agent uses it: what is said here holds for this agent only. */
 export type TierUse = {
   /** Name of a tier in the configuration. */

@@ -10,7 +10,7 @@ import { partOf } from "./parts.ts";
 import { hedgeOf, tierOf } from "./reserve.ts";
 import type { Appraise } from "./run.ts";
 import { lengthProblem } from "./too-long.ts";
-import type { Tool } from "./tool.ts";
+import { maxShown, type Tool } from "./tool.ts";
 
 export function appraise(
   spec: AgentSpec,
@@ -45,9 +45,6 @@ export function appraise(
     };
   };
 }
-
-/** The ceiling of exposure (FEATURES E2), as at definition (config/tool-groups.ts). */
-export const maxShown = 10;
 
 /** A tool that the agent does not show is refused here, before any dispatch (FAULTS P36). */
 function toolProblem(use: ToolInput, tool: Tool | undefined, spec: AgentSpec, shown: readonly string[] | undefined): ErrorBody | null {

@@ -13,12 +13,11 @@ import { type ErrorCode, EscapementError } from "../protocol/errors.ts";
 import type { Json } from "../protocol/json.ts";
 import type { Redaction } from "../safety/redaction.ts";
 import type { AgentOptions, AgentSpec } from "./agent.ts";
-import { maxShown } from "./appraise.ts";
 import type { CallDeps } from "./call.ts";
 import { callOf } from "./hedged-call.ts";
 import type { Account, Ask } from "./run.ts";
 import { splitText } from "./split.ts";
-import type { Tool } from "./tool.ts";
+import { maxShown, type Tool } from "./tool.ts";
 import { performTool } from "./tool-use.ts";
 
 export type Work = {

@@ -19,7 +19,7 @@ import type {
   WorkAsked,
   WorkDenied,
 } from "../../machines/supervisor.ts";
-import type { WorkError, WorkInputs, WorkKind } from "../../machines/work.ts";
+import type { ToolInput, WorkError, WorkInputs, WorkKind } from "../../machines/work.ts";
 import type { ErrorBody } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
@@ -223,7 +223,7 @@ export class LiveRun {
       refused: this.refused,
       hash: this.hash(asks, stops),
       meters: this.meters(),
-      isTainted: this.context()?.taint !== "none" && this.context()?.taint !== undefined,
+      isTainted: (this.context()?.taint ?? "none") !== "none",
       verdicts: this.verdicts,
       end: this.stuck ? waitsForNothing : end,
     };
@@ -246,15 +246,7 @@ export class LiveRun {
 
   ask(kind: WorkKind, input: Json, self: AnyActorRef): void {
     const path = this.path(self);
-    const { call } = input as { readonly call?: string };
-    const isUse = kind === "tool" || kind === "delegate";
-    const appraised = this.appraise(
-      kind,
-      input,
-      isUse && call !== undefined && !(input as { readonly isCompensation?: boolean }).isCompensation
-        ? (this.shown.get(call) ?? undefined)
-        : undefined,
-    );
+    const appraised = this.appraise(kind, input, this.shownTo(kind, input));
     const { tools } = input as { readonly tools?: readonly string[] };
     if (kind === "call" && tools && tools.length > 0) this.shown.set(callId(this.nextOrdinal), tools);
     // A machine invokes each kind with the input that machines/work.ts declares for it.
@@ -278,6 +270,13 @@ export class LiveRun {
     if (!problem) return;
     ask.problem = problem;
     this.verdicts.push([ask.ordinal, problem]);
+  }
+
+  /** What the call that asks for the use of a tool has shown. What is taken back was asked for by none. */
+  private shownTo(kind: WorkKind, input: Json): readonly string[] | undefined {
+    if (kind !== "tool" && kind !== "delegate") return undefined;
+    const { call, isCompensation } = input as unknown as ToolInput;
+    return isCompensation ? undefined : this.shown.get(call);
   }
 
   stopped(self: AnyActorRef): void {

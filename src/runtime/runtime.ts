@@ -56,7 +56,7 @@ import {
   type RunRecord,
   type Store,
 } from "../stores/store.ts";
-import { type AgentOptions, type AgentSpec, type PriceOf, routesOf } from "./agent.ts";
+import { type AgentCode, type AgentSpec, type PriceOf, routesOf } from "./agent.ts";
 import { agentTool } from "./agent-tool.ts";
 import { appraise } from "./appraise.ts";
 import { boundsOf } from "./bounds.ts";
@@ -96,13 +96,11 @@ export type ReplayedTurn = {
   readonly actors: ReturnType<LiveRun["actors"]>;
 };
 
-/** `options`: what of a definition is no data. */
-type Code = Pick<AgentOptions, "input" | "output" | "validators" | "bounds" | "expose">;
 export type DefinedAgent = {
   readonly spec: AgentSpec;
-  readonly options: Code;
+  readonly options: AgentCode;
   /** Of a pattern, by their path. */
-  readonly parts?: ReadonlyMap<string, { readonly spec: AgentSpec; readonly options: Code }>;
+  readonly parts?: ReadonlyMap<string, { readonly spec: AgentSpec; readonly options: AgentCode }>;
 };
 type KnownAgent = DefinedAgent & { readonly hash: string; readonly bounds: Bounds };
 
@@ -185,7 +183,7 @@ export class Runtime implements Runs {
   private readonly agentsByName: ReadonlyMap<string, KnownAgent>;
   private readonly specs = new Map<string, AgentSpec>();
   /** What of agents and parts is no data, by their definition as it is now. */
-  private readonly code = new WeakMap<AgentSpec, Code>();
+  private readonly code = new WeakMap<AgentSpec, AgentCode>();
   private readonly machines = new Map<string, AnyStateMachine>();
   /** The door that errors pass through: for servers and logs over this runtime. */
   readonly redaction: Redaction;

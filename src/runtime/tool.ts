@@ -9,6 +9,12 @@ import type { Json } from "../protocol/json.ts";
  */
 export type ToolClass = "pure" | "idempotent" | "once";
 
+/**
+ * Tools that a model may be shown at once (FEATURES E2): held at definition and again at each call. With more it picks the wrong one too
+ * often, and each costs input tokens in every step.
+ */
+export const maxShown = 10;
+
 export type ToolContext = {
   readonly run: string;
   /** The same for every repetition of one use: hand it to services that take an idempotency key. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { exposedTools, MAX_TOOLS } from "../../src/config/tool-groups.ts";
-import { tool } from "../../src/runtime/tool.ts";
+import { exposedTools } from "../../src/config/tool-groups.ts";
+import { maxShown, tool } from "../../src/runtime/tool.ts";
 
 const named = (name: string) => tool({ name, description: `does ${name}`, class: "pure", input: z.strictObject({}), run: () => null });
 const group = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => named(`${prefix}_${i}`));
@@ -15,7 +15,7 @@ describe("exposedTools", () => {
   });
 
   it("allows ten tools and refuses eleven, naming the way out", () => {
-    expect(exposedTools("a", ["one", "two"], { one: group("a", 5), two: group("b", 5) })).toHaveLength(MAX_TOOLS);
+    expect(exposedTools("a", ["one", "two"], { one: group("a", 5), two: group("b", 5) })).toHaveLength(maxShown);
     expect(() => exposedTools("helper", ["one", "two"], { one: group("a", 5), two: group("b", 6) })).toThrow(
       /agent "helper" has 11 tools, at most 10 .* one \(5\), two \(6\)\. Split .* router/,
     );

@@ -1,25 +1,8 @@
 /** The larger examples: they run without a key, and what their READMEs say of lines, cases and costs is so. */
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-
-const root = join(import.meta.dirname, "../..");
-
-async function play(...args: string[]): Promise<string> {
-  const keys = Object.keys(process.env).filter((key) => /_API_KEY$|_BASE_URL$|^ESCAPEMENT_|^DATABASE_URL$|^REDIS_URL$/.test(key));
-  const child = spawn(process.execPath, ["-C", "escapement-source", ...args], {
-    cwd: root,
-    env: { ...process.env, ...Object.fromEntries(keys.map((key) => [key, ""])) },
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.on("data", (data) => {
-      output += data;
-    });
-  await new Promise((resolve) => child.once("close", resolve));
-  return output.trim();
-}
+import { play, root } from "./play.ts";
 
 const studies = [
   {

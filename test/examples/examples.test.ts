@@ -1,30 +1,15 @@
 /** Each small example runs without a key and prints what examples/README.md shows; `UPDATE_EXAMPLES=1 npx vitest run test/examples/examples.test.ts` writes the page anew. */
-import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { play, root } from "./play.ts";
 
-const folder = join(import.meta.dirname, "../../examples");
+const folder = join(root, "examples");
 const page = join(folder, "README.md");
 const names = readdirSync(folder).filter((name) => /^\d\d-.*\.ts$/.test(name));
 const source = (name: string): string => readFileSync(join(folder, name), "utf8");
 const isUpdate = process.env.UPDATE_EXAMPLES === "1";
 const written: string[] = [];
-
-async function play(name: string): Promise<string> {
-  const keys = Object.keys(process.env).filter((key) => /_API_KEY$|_BASE_URL$|^ESCAPEMENT_|^DATABASE_URL$|^REDIS_URL$/.test(key));
-  const child = spawn(process.execPath, ["-C", "escapement-source", join("examples", name)], {
-    cwd: join(folder, ".."),
-    env: { ...process.env, ...Object.fromEntries(keys.map((key) => [key, ""])) },
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.on("data", (data) => {
-      output += data;
-    });
-  await new Promise((resolve) => child.once("close", resolve));
-  return output;
-}
 
 /** How far a stream came before the cancel reached it depends on the machine. */
 const normal = (output: string): string => output.replace(/(kept: "Once upon a time there was a story)[^"]*/, "$1").trim();
@@ -41,7 +26,7 @@ describe("small examples", () => {
   });
 
   test.each(names)("%s prints what the page shows", async (name) => {
-    const output = await play(name);
+    const output = await play(join("examples", name));
     written.push(section(name, output));
     if (!isUpdate) expect(readFileSync(page, "utf8")).toContain(section(name, output));
   });
