@@ -29,7 +29,20 @@ export type Rule = {
 export const maxMatched = 20_000;
 export const maxPattern = 1_000;
 
-type Pattern = { readonly test: (text: string) => boolean };
+/** A text as it is written, and as it reads: that is made once for all rules, when the first of them asks. */
+type Text = { readonly written: string; readonly read: () => string };
+const textFrom = (written: string): Text => {
+  let read: string | undefined;
+  return {
+    written,
+    read() {
+      read ??= folded(written);
+      return read;
+    },
+  };
+};
+
+type Pattern = { readonly test: (text: Text) => boolean };
 const compiled = new WeakMap<Rule, Pattern>();
 
 /** Throws `invalid_request` with `path` and the way out: a pattern that is none, or a rule without a condition or an effect. */
@@ -52,7 +65,7 @@ export function checkRule(rule: Rule, path: string): void {
 
 /** The first rule that says where the chain begins, or answers: by its number from 1. */
 export function routeOf(rules: readonly Rule[], text: string): { readonly number: number; readonly rule: Rule } | undefined {
-  const looked = text.slice(0, maxMatched);
+  const looked = textFrom(text.slice(0, maxMatched));
   const index = rules.findIndex((rule) => (rule.tier !== undefined || rule.answer !== undefined) && patternOf(rule).test(looked));
   const rule = rules[index];
   return rule && { number: index + 1, rule };
@@ -61,7 +74,7 @@ export function routeOf(rules: readonly Rule[], text: string): { readonly number
 export function isSensitive(rules: readonly Rule[], text: () => string): boolean {
   const marking = rules.filter(({ sensitive }) => sensitive === true);
   if (marking.length === 0) return false;
-  const whole = text();
+  const whole = textFrom(text());
   return marking.some((rule) => patternOf(rule).test(whole));
 }
 
@@ -96,13 +109,7 @@ function patternOf(rule: Rule): Pattern {
     ];
     const programs = sources.map((source) => RE2JS.compile(source));
     const fits = (text: string): boolean => programs.some((program) => program.test(text));
-    pattern = {
-      test: (text) => {
-        if (fits(text)) return true;
-        const read = folded(text);
-        return read !== text && fits(read);
-      },
-    };
+    pattern = { test: ({ written, read }) => fits(written) || (read() !== written && fits(read())) };
     compiled.set(rule, pattern);
   }
   return pattern;
