@@ -77,9 +77,12 @@ function unlimited(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | u
   }
 }
 
-/** What the machine can ask for, at this agent's tiers, with no other limit than its steps and the tokens of a call. */
-export function worstCaseOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined): Unlimited {
-  const parts = partBounds(spec, limits);
+/**
+ * What the machine can ask for, at this agent's tiers, with no other limit than its steps and the tokens of a call. `among`: the parts of the
+ * whole that it is of, where it is a part.
+ */
+export function worstCaseOf(spec: AgentSpec, limits: Limits, machine: AnyStateMachine | undefined, among = spec.parts ?? {}): Unlimited {
+  const parts = partBounds(among, limits);
   if (spec.plan) return withRestarts(spec, worstOfPlan(spec.plan, parts, spec.chunks));
   if (!machine) throw new Unwalkable(`the machine "${spec.machine}" is not known here`);
   const key = `${limits.max_steps} ${limits.max_output_tokens}`;
@@ -92,7 +95,7 @@ export function worstCaseOf(spec: AgentSpec, limits: Limits, machine: AnyStateMa
 }
 
 /** Of the parts of a pattern: with their own steps, and as much output as both allow. */
-function partBounds({ parts = {} }: AgentSpec, limits: Limits): PartBounds {
+function partBounds(parts: NonNullable<AgentSpec["parts"]>, limits: Limits): PartBounds {
   const of = (name: string): AgentSpec => parts[name] as AgentSpec;
   const limitsOf = (part: AgentSpec): Limits => ({
     ...limits,
@@ -100,7 +103,7 @@ function partBounds({ parts = {} }: AgentSpec, limits: Limits): PartBounds {
     max_output_tokens: Math.min(limits.max_output_tokens, part.limits.max_output_tokens),
   });
   return {
-    leaf: (name) => worstCaseOf({ ...of(name), parts }, limitsOf(of(name)), machineOf(of(name))),
+    leaf: (name) => worstCaseOf(of(name), limitsOf(of(name)), machineOf(of(name)), parts),
     classifier(name) {
       const part = of(name);
       const { calls, inputTokens, outputTokens, costNano, ms } = perAsk(part, part.tiers[0] as TierSpec, limitsOf(part));

@@ -1000,16 +1000,15 @@ function lazyReader(open: () => Promise<EventReader>, after = "0"): EventReader 
   };
 }
 
-/** States, transitions, guards and invoked machines, nested, as plain data. A machine that is one of those around it is only named. */
-function describeMachine(machine: AnyStateMachine, around: readonly object[] = []): unknown {
+/** States, transitions, guards and invoked machines, nested, as plain data. Each machine is described once and else only named: they hold each other. */
+function describeMachine(machine: AnyStateMachine, described = new Set<object>()): unknown {
   const { id, version, config } = machine;
-  if (around.includes(config)) return { id, version };
+  if (described.has(config)) return { id, version };
+  described.add(config);
   const actors = machine.implementations.actors as Record<string, unknown>;
   const invoked = Object.fromEntries(
     Object.entries(actors).flatMap(([name, logic]) =>
-      typeof logic === "object" && logic !== null && "root" in logic
-        ? [[name, describeMachine(logic as AnyStateMachine, [...around, config])]]
-        : [],
+      typeof logic === "object" && logic !== null && "root" in logic ? [[name, describeMachine(logic as AnyStateMachine, described)]] : [],
     ),
   );
   return { id, version, definition: JSON.parse(JSON.stringify(machine.definition)), machines: invoked };

@@ -164,3 +164,16 @@ describe("nesting", () => {
     );
   });
 });
+
+test("machines hold each other, and each is described once", async () => {
+  const { runtime } = await world(() => ({ text: "" }), { agents: [chain({ name: "article", stages: [single("outline")] })] });
+  const described: string[] = [];
+  const visit = (machine: { id: string; definition?: object; machines?: object }): void => {
+    if (machine.definition) described.push(machine.id);
+    for (const inner of Object.values(machine.machines ?? {})) visit(inner);
+  };
+  visit(runtime.machine("article") as Parameters<typeof visit>[0]);
+  expect(described.toSorted()).toEqual(
+    ["agent", "chain", "compaction", "fan-out", "map-reduce", "request", "router", "routing", "supervisor", "tool"].toSorted(),
+  );
+});
