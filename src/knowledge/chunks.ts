@@ -9,7 +9,7 @@
  *     the last sentence is longer.
  */
 import { hash } from "node:crypto";
-import { countText } from "../money/tokens.ts";
+import { countText, unmargined } from "../money/tokens.ts";
 import type { Block, Content } from "./content.ts";
 
 export type ChunkOptions = {
@@ -35,8 +35,7 @@ export const defaultChunk: ChunkOptions = { tokens: 512, overlap: 0.1 };
 /** A sentence, or what had to be cut from one. `gap` stands before it where it does not begin a chunk. */
 type Piece = { readonly text: string; readonly tokens: number; readonly gap: string; readonly page?: number; readonly line?: number };
 
-const tokenizer = { encoding: "o200k_base", margin: 0 } as const;
-const count = (text: string): number => countText(text, tokenizer);
+const count = (text: string): number => countText(text, unmargined);
 
 /** `loadTokenizer` was awaited: until then tokens are bytes. */
 export function chunksOf({ blocks }: Content, options: ChunkOptions): Chunk[] {

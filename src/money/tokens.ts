@@ -17,6 +17,9 @@ import type { ToolSpec } from "../providers/provider.ts";
 /** As a provider declares it. `margin` is the part added to OpenAI's count: 0.15 is 15 % more; 0 for OpenAI itself. */
 export type Tokenizer = { readonly encoding: "o200k_base" | "cl100k_base" | "bytes"; readonly margin: number };
 
+/** As OpenAI itself counts: without a margin. */
+export const unmargined: Tokenizer = { encoding: "o200k_base", margin: 0 };
+
 export type CountedInput = {
   readonly instructions?: string | undefined;
   readonly messages: readonly Message[];

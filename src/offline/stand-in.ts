@@ -4,19 +4,17 @@
  *
  *  1. The server is started by the first call and closed with the provider.
  */
-import { countText, loadTokenizer } from "../money/tokens.ts";
+import { countText, loadTokenizer, unmargined } from "../money/tokens.ts";
 import { openai } from "../providers/openai.ts";
 import type { Provider } from "../providers/provider.ts";
 import { type OfflineOptions, startOffline } from "./server.ts";
-
-const tokenizer = { encoding: "o200k_base", margin: 0 } as const;
 
 export function standIn(name: string, options: OfflineOptions): Provider {
   let opened: Promise<{ readonly provider: Provider; close(): Promise<void> }> | undefined;
   const open = async () => {
     await loadTokenizer();
-    const server = await startOffline({ ...options, count: (text) => countText(text, tokenizer) });
-    const provider = openai({ baseURL: server.url, name, selfHosted: false, tokenizer });
+    const server = await startOffline({ ...options, count: (text) => countText(text, unmargined) });
+    const provider = openai({ baseURL: server.url, name, selfHosted: false, tokenizer: unmargined });
     return {
       provider,
       async close() {
@@ -29,7 +27,7 @@ export function standIn(name: string, options: OfflineOptions): Provider {
     name,
     endpoint: "offline",
     selfHosted: false,
-    tokenizer,
+    tokenizer: unmargined,
     stream(request, sink) {
       let abort: (() => void) | undefined;
       let isAborted = false;

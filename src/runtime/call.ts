@@ -10,7 +10,7 @@ import type { Health } from "../limits/health.ts";
 import type { Entered, Pass } from "../limits/provider-lane.ts";
 import { costNano, worstCase } from "../money/prices.ts";
 import { isSameModel } from "../money/served-model.ts";
-import { countText, isCounting, type Tokenizer } from "../money/tokens.ts";
+import { countText, isCounting, type Tokenizer, unmargined } from "../money/tokens.ts";
 import type { ErrorBody, ErrorCode } from "../protocol/errors.ts";
 import { callId } from "../protocol/ids.ts";
 import type { Json } from "../protocol/json.ts";
@@ -48,8 +48,6 @@ const unhealthy: ReadonlySet<ErrorCode> = new Set(["provider_unavailable", "inte
 
 /** More characters than this a token, and output whose tokens cannot be counted is held to have passed its hold. */
 const charsPerToken = 8;
-
-const unmargined: Tokenizer = { encoding: "o200k_base", margin: 0 };
 
 const tokensOf = (account: Account | undefined): number => (account ? account.inputTokens + account.outputTokens : 0);
 

@@ -21,6 +21,7 @@ import { type RateLimitSettings, RateLimits } from "../limits/rate-limits.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../limits/retry-budget.ts";
 import { Spread } from "../limits/spread.ts";
 import { type BudgetLimits, isOver } from "../money/budgets.ts";
+import { unmargined } from "../money/tokens.ts";
 import { DecisionReader } from "../observe/decisions.ts";
 import { type Observer, observers, type ProcessEvent } from "../observe/observer.ts";
 import { Recent, type RecentEvent } from "../observe/recent.ts";
@@ -542,14 +543,13 @@ export class Runtime implements Runs {
 
   /** What each part of the prompts of the last days took. Nothing is called. */
   async auditPrompts(options: { readonly days: number; readonly agent?: string }): Promise<PromptAudit> {
-    const unknown = { encoding: "o200k_base", margin: 0 } as const;
     return auditPrompts(
       {
         store: this.store,
         specOf: (hash) => this.specOf(hash),
         withInput: (spec, { info }) => withInput(spec, info.input),
         liveRun: ({ info }, spec, history) => this.host.liveRun(info, spec, history),
-        tokenizerOf: (provider) => this.options.providers.get(provider)?.tokenizer ?? unknown,
+        tokenizerOf: (provider) => this.options.providers.get(provider)?.tokenizer ?? unmargined,
       },
       { ...options, now: this.scheduler.now() },
     );

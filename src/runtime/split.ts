@@ -5,14 +5,14 @@
  *  2. No chunk counts more than `tokens`; a single word that does is cut within. No surrogate pair is cut.
  *  3. Time grows with the text, whatever it is made of: it may be a model's.
  */
-import { countText } from "../money/tokens.ts";
+import { countText, unmargined } from "../money/tokens.ts";
 import { EscapementError } from "../protocol/errors.ts";
 
 /** More would be a list that nobody maps. */
 const maxChunks = 20_000;
 
 /** By the vocabulary of OpenAI's models; until `loadTokenizer` has resolved, bytes are tokens. */
-export const countTokens = (text: string): number => countText(text, { encoding: "o200k_base", margin: 0 });
+export const countTokens = (text: string): number => countText(text, unmargined);
 
 /** `isCut`: it goes on within a word that was cut, and joined the two may count more than their sum. */
 type Piece = { readonly text: string; readonly size: number; readonly isCut?: boolean };
